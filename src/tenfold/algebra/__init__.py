@@ -1,0 +1,1 @@
+"""The mathematics: tensors in, tensors out, nothing known of networks."""

@@ -1,0 +1,120 @@
+r"""What an error in a kernel costs the network: a Kronecker-factored quadratic form.
+
+A change D of a kernel raises the expected squared error of the logits by about
+
+    1/2 || D x_O B^{1/2} x_I A^{1/2} x_K S^{1/2} ||_F^2
+
+with A the second moment of the layer's inputs, B that of the logits' gradients at its outputs and S the
+correlation of the input between the kernel's offsets (after KFC: Grosse & Martens, ICML 2016).
+Whitening turns that cost into a plain Frobenius norm, which every solver minimises already.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tenfold.algebra.linalg import spd_roots
+
+__all__ = ["Metric", "plain_metric"]
+
+# Relative to the mean eigenvalue: directions that no image excites keep a little weight, so
+# that the inverse exists and the factors stay bounded.
+_RIDGE = 1e-4
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Square roots of the three factors for one kernel, and their inverses.
+
+    Attributes:
+        out: (B^1/2, B^-1/2), each (out, out), float64.
+        inp: (A^1/2, A^-1/2), each (in, in).
+        rows: root and inverse of the vertical part of S, each (kh, kh).
+        columns: root and inverse of the horizontal part of S, each (kw, kw).
+        offsets: root and inverse of S itself, each (kh * kw, kh * kw).
+    """
+
+    out: tuple[Tensor, Tensor]
+    inp: tuple[Tensor, Tensor]
+    offsets: tuple[Tensor, Tensor]
+    rows: tuple[Tensor, Tensor]
+    columns: tuple[Tensor, Tensor]
+
+    @classmethod
+    def from_moments(cls, out: Tensor, inp: Tensor, offsets: Tensor, kernel: tuple[int, int]) -> Metric:
+        """Build the metric of a kernel of size `kernel` from B (out, out), A (in, in) and S (k, k)."""
+        rows, columns = _nearest_kronecker(offsets, kernel)
+        moments = (out, inp, offsets, rows, columns)
+        return cls(*(spd_roots(moment, ridge=_RIDGE) for moment in moments))
+
+    def whiten(self, weight: Tensor, *, separable: bool = False) -> Tensor:
+        """The kernel (out, in, kh, kw) in coordinates in which the cost is 1/2 ||.||_F^2.
+
+        With `separable`, S is replaced by its nearest Kronecker product of a vertical and a
+        horizontal part, which a chain of (kh x 1) and (1 x kw) stages can undo exactly.
+        """
+        return self._apply(weight, 0, separable)
+
+    def cost(self, change: Tensor) -> float:
+        """Predicted rise 1/2 ||whiten(change)||^2 for a change (out, in, kh, kw) of the kernel; at least 0."""
+        return 0.5 * float(self.whiten(change).square().sum())
+
+    def unwhiten_stage(self, weight: Tensor, *, first: bool, last: bool, separable: bool) -> Tensor:
+        """Bring one stage (out, inp, kh, kw) of a chain fitted in whitened coordinates back.
+
+        The first stage faces the input channels and takes A^-1/2, the last B^-1/2, the spatial ones
+        their part of S^-1/2.
+        """
+        kh, kw = weight.shape[2:]
+        if last:
+            weight = torch.einsum("oihw,ob->bihw", weight, self.out[1])
+        if first:
+            weight = torch.einsum("oihw,ib->obhw", weight, self.inp[1])
+        if kh * kw > 1 and not separable:
+            return (weight.flatten(2) @ self.offsets[1]).reshape(*weight.shape)
+        if kh > 1:
+            weight = torch.einsum("oihw,hb->oibw", weight, self.rows[1])
+        if kw > 1:
+            weight = torch.einsum("oihw,wb->oihb", weight, self.columns[1])
+        return weight
+
+    def _apply(self, weight: Tensor, which: int, separable: bool) -> Tensor:
+        """Multiply every mode by its root (0) or inverse root (1)."""
+        weight = torch.einsum("oihw,ob,ic->bchw", weight, self.out[which], self.inp[which])
+        if separable:
+            return torch.einsum("oihw,ha,wb->oiab", weight, self.rows[which], self.columns[which])
+        return (weight.flatten(2) @ self.offsets[which]).reshape(weight.shape)
+
+
+def plain_metric(shape: tuple[int, int, int, int]) -> Metric:
+    """The metric in which every error counts alike, for a kernel of `shape` (out, in, kh, kw).
+
+    Example:
+        >>> w = torch.ones(2, 3, 1, 1, dtype=torch.float64)
+        >>> plain_metric((2, 3, 1, 1)).cost(w)
+        3.0
+    """
+    n_out, n_in, kh, kw = shape
+
+    def eye(n: int) -> tuple[Tensor, Tensor]:
+        one = torch.eye(n, dtype=torch.float64)
+        return one, one
+
+    return Metric(out=eye(n_out), inp=eye(n_in), offsets=eye(kh * kw), rows=eye(kh), columns=eye(kw))
+
+
+def _nearest_kronecker(offsets: Tensor, kernel: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Vertical (kh, kh) and horizontal (kw, kw) part whose Kronecker product is nearest to S (k, k).
+
+    Van Loan & Pitsianis, 1993: the rank-one approximation of the rearranged matrix.
+    """
+    kh, kw = kernel
+    rearranged = offsets.reshape(kh, kw, kh, kw).permute(0, 2, 1, 3).reshape(kh * kh, kw * kw)
+    left, values, right = torch.linalg.svd(rearranged, full_matrices=False)
+    scale = values[0].sqrt()
+    rows, columns = left[:, 0].reshape(kh, kh) * scale, right[0].reshape(kw, kw) * scale
+    sign = -1.0 if rows.trace() < 0 else 1.0
+    return rows * sign, columns * sign

@@ -1,0 +1,162 @@
+"""The chains of a plan: fitted in the layer's metric, brought back, balanced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import joblib
+import torch
+from torch import Tensor
+
+from tenfold.algebra.chain import chain_kernel
+from tenfold.algebra.metric import Metric
+from tenfold.core.errors import PlanError, RankError, nearest
+from tenfold.core.plan import Choice, Plan
+from tenfold.core.shapes import Stage, repeat_groups
+from tenfold.ranks.table import Layer
+from tenfold.schemes.base import Scheme, Weights
+from tenfold.schemes.registry import get_scheme
+
+__all__ = ["Fitted", "balance", "fit_layer", "fit_plan"]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The chain of one layer.
+
+    Attributes:
+        choice: scheme and rank.
+        stages: shapes, over all groups.
+        weights: one a stage, float64, on the CPU.
+        error: ||W - W_hat|| / ||W||, Frobenius, of the kernel as it ships; at least 0.
+        rise: predicted rise of the squared logit error; at least 0.
+        outcome: how the fit ended, as a sentence (of the last group).
+    """
+
+    choice: Choice
+    stages: tuple[Stage, ...]
+    weights: Weights
+    error: float
+    rise: float
+    outcome: str
+
+
+def fit_plan(
+    layers: Sequence[Layer],
+    plan: Plan,
+    *,
+    sweeps: int = 200,
+    seed: int = 0,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Fitted]:
+    """Fit every layer that a plan factorises.
+
+    Args:
+        layers: all that can be factorised.
+        plan: may name any of them, and keep any.
+        sweeps: most sweeps of an iterative fit.
+        seed: of random starts.
+        workers: processes to fit in, at least 1.
+        progress: called with (layers done, layers in all).
+
+    Raises:
+        PlanError: the plan factorises a layer that is not in `layers`.
+        RankError: a rank does not fit its layer; names the layer.
+    """
+    known = {layer.name: layer for layer in layers}
+    for name in plan.factorised:
+        if name not in known:
+            raise PlanError(f"plan: {name!r} is no layer that can be factorised; {nearest(name, known)}")
+    chosen = [(known[name], choice) for name, choice in plan.factorised.items()]
+    parallel = joblib.Parallel(n_jobs=workers, return_as="generator", batch_size=1)
+    calls = (joblib.delayed(fit_layer)(layer, choice, sweeps=sweeps, seed=seed) for layer, choice in chosen)
+    fits = {}
+    for (layer, _), fitted in zip(chosen, parallel(calls), strict=True):
+        fits[layer.name] = fitted
+        if progress:
+            progress(len(fits), len(chosen))
+    return fits
+
+
+def fit_layer(layer: Layer, choice: Choice, *, sweeps: int = 200, seed: int = 0) -> Fitted:
+    """Fit one layer, group by group.
+
+    Raises:
+        UnknownNameError: no such scheme.
+        RankError: the rank does not fit; names the layer.
+    """
+    scheme = get_scheme(choice.scheme)
+    one = scheme.clip(layer.spec.group, choice.rank) if len(choice.rank) == len(scheme.rank_names) else ()
+    if one != choice.rank:
+        raise RankError(
+            f"{layer.name}: {choice.scheme} rank {choice.rank} does not fit a kernel of shape {layer.spec.group.shape}"
+            + (f"; the largest that does is {one}" if one else f"; give {', '.join(scheme.rank_names)}")
+        )
+    stages = scheme.layout(layer.spec.group, choice.rank)
+    groups, outcome = [], ""
+    for kernel, metric in zip(layer.kernels(), layer.metrics, strict=True):
+        found = scheme.fit(
+            metric.whiten(kernel, separable=scheme.separable), choice.rank, sweeps=sweeps, seed=seed
+        )
+        groups.append(balance(stages, _unwhiten(scheme, metric, found.weights)))
+        outcome = found.outcome.value
+    weights = tuple(torch.cat(parts) for parts in zip(*groups, strict=True))
+    return _measured(layer, choice, repeat_groups(stages, layer.spec.groups), weights, outcome)
+
+
+def balance(stages: Sequence[Stage], weights: Weights) -> Weights:
+    """Spread the norm of every block evenly over its stages; the kernel stays the same.
+
+    Training wants it: with one stage large and another small, no learning rate suits both.
+
+    Args:
+        stages: of an ungrouped layer: at most one of them has groups, the blocks.
+        weights: one a stage.
+    """
+    blocks = max(stage.groups for stage in stages)
+    norms = [
+        _block_norms(weight, blocks, by_input=n > 0 and n == len(weights) - 1)
+        for n, weight in enumerate(weights)
+    ]
+    target = reduce(torch.mul, norms).pow(1 / len(norms))
+    balanced = []
+    for n, (weight, norm) in enumerate(zip(weights, norms, strict=True)):
+        factor = torch.where(
+            norm > 0, target / norm.clamp_min(torch.finfo(norm.dtype).tiny), torch.ones_like(norm)
+        )
+        along_input = n > 0 and n == len(weights) - 1
+        size = weight.shape[1 if along_input else 0] // blocks
+        spread = factor.repeat_interleave(size)
+        balanced.append(
+            weight * (spread[None, :, None, None] if along_input else spread[:, None, None, None])
+        )
+    return tuple(balanced)
+
+
+def _block_norms(weight: Tensor, blocks: int, *, by_input: bool) -> Tensor:
+    """Frobenius norm of each block's part of a stage: rows of it, or columns in the last one."""
+    rows = weight.transpose(0, 1) if by_input else weight
+    return rows.reshape(blocks, -1).norm(dim=1)
+
+
+def _unwhiten(scheme: Scheme, metric: Metric, weights: Weights) -> Weights:
+    """Bring a chain fitted in whitened coordinates back."""
+    last = len(weights) - 1
+    return tuple(
+        metric.unwhiten_stage(weight, first=n == 0, last=n == last, separable=scheme.separable)
+        for n, weight in enumerate(weights)
+    )
+
+
+def _measured(
+    layer: Layer, choice: Choice, stages: tuple[Stage, ...], weights: Weights, outcome: str
+) -> Fitted:
+    """Both errors, on the kernel as it ships."""
+    change = layer.weight - chain_kernel(stages, weights).reshape(layer.weight.shape)
+    norm = float(layer.weight.norm())
+    error = float(change.norm()) / norm if norm > 0 else float(change.norm())
+    rise = sum(m.cost(part) for m, part in zip(layer.metrics, change.chunk(layer.spec.groups), strict=True))
+    return Fitted(choice, stages, weights, error, rise, outcome)

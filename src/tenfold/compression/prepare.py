@@ -1,0 +1,60 @@
+"""The layers of a network as the solvers want them: kernel in float64, and a metric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from tenfold.algebra.metric import Metric, plain_metric
+from tenfold.layers.census import Census, LayerInfo
+from tenfold.layers.statistics import Moments
+from tenfold.ranks.table import Layer
+
+__all__ = ["MetricKind", "prepare"]
+
+MetricKind = Literal["logits", "activations", "plain"]
+"""Which moments weigh an error: B, A and S; A and S alone; none (the Frobenius norm)."""
+
+
+def prepare(
+    model: nn.Module, census: Census, moments: Mapping[str, Moments], *, metric: MetricKind = "logits"
+) -> list[Layer]:
+    """The layers of `model` that can be factorised, in network order.
+
+    Args:
+        model: the network that was counted.
+        census: its count.
+        moments: of every factorisable layer; not looked at for the plain metric.
+        metric: see `MetricKind`. Measured on ResNet-20, "logits" is the best at every budget.
+
+    Returns:
+        Kernels and metrics on the CPU, in float64.
+    """
+    return [_layer(model, info, moments.get(info.name), metric) for info in census.factorisable]
+
+
+def _layer(model: nn.Module, info: LayerInfo, found: Moments | None, metric: MetricKind) -> Layer:
+    """One layer, its kernel with four modes also where it is linear."""
+    if info.spec is None:
+        raise AssertionError(info)  # a factorisable layer has a spec
+    weight: Tensor = model.get_submodule(info.name).weight  # type: ignore[assignment]
+    kernel = weight.detach().double().cpu().reshape(info.spec.shape)
+    if metric == "plain" or found is None:
+        metrics = (plain_metric(info.spec.group.shape),) * info.spec.groups
+    else:
+        metrics = tuple(_metric(found, info, group, metric) for group in range(info.spec.groups))
+    return Layer(info.name, info.spec, info.sizes, kernel, metrics)
+
+
+def _metric(found: Moments, info: LayerInfo, group: int, metric: MetricKind) -> Metric:
+    """The metric of one group: its own diagonal blocks of A and B."""
+    if info.spec is None:
+        raise AssertionError(info)
+    one = info.spec.group
+    outs = slice(group * one.out, (group + 1) * one.out)
+    inps = slice(group * one.inp, (group + 1) * one.inp)
+    out = found.out[outs, outs] if metric == "logits" else torch.eye(one.out, dtype=torch.float64)
+    return Metric.from_moments(out, found.inp[inps, inps], found.offsets, one.kernel)

@@ -1,0 +1,165 @@
+r"""The plan of least predicted rise under a budget.
+
+    min  sum over layers of rise[choice]     subject to     sum of cost[choice] <= limit, for each limit
+
+One limit: lower convex hulls and a Lagrange multiplier, then what is left of the budget is spent where it
+lowers the rise most (Shoham & Gersho, IEEE Trans. ASSP 36(9), 1988). Several: the same problem as a
+mixed-integer program, solved by HiGHS through scipy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, milp
+
+from tenfold.core.errors import BudgetError
+from tenfold.core.plan import Plan
+from tenfold.ranks.table import Candidate, Table
+
+__all__ = ["allocate", "totals"]
+
+_SECONDS = 20.0  # HiGHS stops there with the best plan it has; its gap is then far below the fits' own error
+
+
+def totals(table: Table, plan: Plan, fixed: Mapping[str, float]) -> dict[str, float]:
+    """What a plan ships: the sums of its candidates' costs and of `fixed`."""
+    picked = [_find(table[name], plan, name) for name in table]
+    return {name: rest + sum(getattr(c, name) for c in picked) for name, rest in fixed.items()}
+
+
+def allocate(table: Table, limits: Mapping[str, float], fixed: Mapping[str, float]) -> Plan:
+    """Pick one candidate a layer.
+
+    Args:
+        table: candidates of the layers that may be factorised.
+        limits: upper bounds by cost name ("params", "macs", "size_bytes"), absolute.
+        fixed: what the rest of the network costs, by the same names.
+
+    Returns:
+        A plan over all layers of the table that meets every limit.
+
+    Raises:
+        BudgetError: no plan meets a limit; says what is the smallest possible, and which layers ship most of it.
+
+    Example:
+        >>> keep, half = Candidate(None, 0.0, 100, 10, 400), Candidate(None, 1.0, 50, 10, 200)
+        >>> len(allocate({"conv": (keep, half)}, {"params": 60.0}, {"params": 0.0}))
+        1
+    """
+    room = {name: limit - fixed[name] for name, limit in limits.items()}
+    for name, left in room.items():
+        _check_feasible(table, name, left, limits[name])
+    if len(room) == 1:
+        ((name, left),) = room.items()
+        picked = _by_multiplier(table, name, left)
+    else:
+        picked = _by_program(table, room)
+    return Plan({layer: candidate.choice for layer, candidate in picked.items()})
+
+
+def _find(row: tuple[Candidate, ...], plan: Plan, name: str) -> Candidate:
+    """The candidate that a plan names."""
+    return next(candidate for candidate in row if candidate.choice == plan[name])
+
+
+def _check_feasible(table: Table, name: str, left: float, limit: float) -> None:
+    """Refuse a limit below the smallest plan."""
+    least = {layer: min(getattr(c, name) for c in row) for layer, row in table.items()}
+    if sum(least.values()) <= left:
+        return
+    smallest = sum(least.values()) + limit - left
+    largest = sorted(least, key=lambda layer: -least[layer])[:3]
+    kept = max(limit - left, 0)
+    raise BudgetError(
+        f"budget {name} <= {limit:,.0f}: the smallest possible is {smallest:,.0f}, of which {kept:,.0f} lie in "
+        f"parts that are kept and the most of the rest in {', '.join(largest) or 'no layer'}; raise the budget"
+    )
+
+
+def _by_multiplier(table: Table, name: str, left: float) -> dict[str, Candidate]:
+    """Bisect the price of one unit of cost, then spend what is left over."""
+    hulls = {layer: _hull(row, name) for layer, row in table.items()}
+
+    def at(price: float) -> dict[str, Candidate]:
+        return {
+            layer: min(hull, key=lambda c: c.rise + price * getattr(c, name)) for layer, hull in hulls.items()
+        }
+
+    def cost(picked: Mapping[str, Candidate]) -> float:
+        return float(sum(getattr(c, name) for c in picked.values()))
+
+    low, high = 1e-300, 1e300
+    picked = {layer: min(hull, key=lambda c: getattr(c, name)) for layer, hull in hulls.items()}
+    for _ in range(1100):  # halves the exponent's interval until neighbouring floats meet
+        price = float(np.sqrt(low) * np.sqrt(high))
+        if price in (low, high):
+            break
+        trial = at(price)
+        if cost(trial) <= left:
+            high, picked = price, trial
+        else:
+            low = price
+    return _spend(table, picked, name, left - cost(picked))
+
+
+def _hull(row: tuple[Candidate, ...], name: str) -> list[Candidate]:
+    """Lower convex hull of (cost, rise): the only candidates that a price can pick."""
+    hull: list[Candidate] = []
+    for candidate in sorted(row, key=lambda c: (getattr(c, name), c.rise)):
+        if hull and candidate.rise >= hull[-1].rise:
+            continue
+        while len(hull) > 1 and _slope(hull[-2], hull[-1], name) >= _slope(hull[-2], candidate, name):
+            hull.pop()
+        hull.append(candidate)
+    return hull
+
+
+def _slope(one: Candidate, other: Candidate, name: str) -> float:
+    """Rise per unit of cost between two candidates."""
+    step = getattr(other, name) - getattr(one, name)
+    return (other.rise - one.rise) / step if step else 0.0
+
+
+def _spend(table: Table, picked: dict[str, Candidate], name: str, spare: float) -> dict[str, Candidate]:
+    """Take the best exchange, by rise per unit of cost, until nothing more fits."""
+    picked = dict(picked)
+    while True:
+        best: tuple[float, str, Candidate] | None = None
+        for layer, row in table.items():
+            have = picked[layer]
+            for candidate in row:
+                extra = getattr(candidate, name) - getattr(have, name)
+                gain = have.rise - candidate.rise
+                if gain > 0 and extra <= spare:
+                    value = gain / max(extra, 1e-9)
+                    if best is None or value > best[0]:
+                        best = (value, layer, candidate)
+        if best is None:
+            return picked
+        _, layer, candidate = best
+        spare -= getattr(candidate, name) - getattr(picked[layer], name)
+        picked[layer] = candidate
+
+
+def _by_program(table: Table, room: Mapping[str, float]) -> dict[str, Candidate]:
+    """One binary variable a candidate, one row a layer and one a limit."""
+    rows = [(layer, c) for layer, row in table.items() for c in row]
+    rises = np.array([c.rise for _, c in rows])
+    layers = list(table)
+    member = np.array([[float(layer == mine) for mine, _ in rows] for layer in layers])
+    # Scaled to its limit, each constraint has coefficients near 1, which the solver's tolerance wants.
+    costs = np.array([[getattr(c, name) / max(left, 1.0) for _, c in rows] for name, left in room.items()])
+    scale = float(rises.max()) or 1.0
+    solved = milp(
+        rises / scale,
+        integrality=np.ones(len(rows)),
+        bounds=Bounds(0, 1),
+        constraints=[LinearConstraint(member, 1, 1), LinearConstraint(costs, -np.inf, 1.0)],
+        options={"time_limit": _SECONDS},
+    )
+    if solved.x is None:
+        asked = ", ".join(f"{name} <= {left:,.0f}" for name, left in room.items())
+        raise BudgetError(f"no plan meets {asked} together, though each alone can be met: raise one of them")
+    return {layer: c for (layer, c), taken in zip(rows, solved.x, strict=True) if taken > 0.5}

@@ -1,0 +1,63 @@
+"""Files that are there whole or not at all, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from tenfold.core.errors import RunError
+
+__all__ = ["write_bytes", "write_text"]
+
+
+def write_bytes(path: str | Path, data: bytes) -> Path:
+    """Write `data` to `path` so that a crash at any moment leaves the old file or the new one, never a part.
+
+    A temporary file in the same folder is written, flushed and renamed; then the folder is flushed.
+
+    Returns:
+        `path`.
+
+    Raises:
+        RunError: the disk is full, the folder is missing or not writable; an old file is untouched.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_bytes(Path(folder) / "a.bin", b"12").read_bytes()
+        b'12'
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _flush_folder(path.parent)
+    except OSError as error:
+        raise RunError(
+            f"cannot write {path}: {error.strerror or error}; free space or choose another folder"
+        ) from error
+    return path
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write `text` as UTF-8, newlines as they are, in the way and with the errors of `write_bytes`."""
+    return write_bytes(path, text.encode("utf-8"))
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the rename itself survive a power cut."""
+    if os.name == "nt":  # Windows cannot open folders; its rename is journalled
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

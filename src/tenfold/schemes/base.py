@@ -1,0 +1,96 @@
+"""What a decomposition is: integers for a rank, and weights for a kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from torch import Tensor
+
+from tenfold.core.errors import RankError, ShapeError
+from tenfold.core.outcome import Outcome
+from tenfold.core.shapes import ConvSpec, Rank, Stage
+
+__all__ = ["Fit", "Scheme", "Weights", "check_rank", "geometric_ladder"]
+
+Weights = tuple[Tensor, ...]
+"""One weight a stage, shaped as `Scheme.layout` says."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The weights of a chain and how good they are.
+
+    Attributes:
+        weights: one a stage, in the dtype of the kernel.
+        error: ||W - W_hat|| / ||W||, Frobenius, measured on the residual in float64.
+        sweeps: passes an iterative solver made; 0 for a direct one.
+        outcome: how it ended.
+    """
+
+    weights: Weights
+    error: float
+    sweeps: int
+    outcome: Outcome
+
+
+class Scheme(Protocol):
+    """A decomposition of an ungrouped kernel. All that a new one implements: three names, four functions.
+
+    Attributes:
+        name: as it stands in plans, on the command line and in reports.
+        rank_names: meaning of each place of a rank.
+        separable: whether the spatial kernel is a product of a vertical and a horizontal stage.
+    """
+
+    name: ClassVar[str]
+    rank_names: ClassVar[tuple[str, ...]]
+    separable: ClassVar[bool]
+
+    def clip(self, spec: ConvSpec, rank: Rank) -> Rank:
+        """The largest feasible rank that is nowhere above `rank`. Idempotent."""
+
+    def layout(self, spec: ConvSpec, rank: Rank) -> tuple[Stage, ...]:
+        """The stages of the chain for a feasible `rank`."""
+
+    def ladder(self, weight: Tensor) -> tuple[Rank, ...]:
+        """Feasible ranks worth considering for the kernel `weight` (out, in, kh, kw), in ascending order."""
+
+    def fit(
+        self, weight: Tensor, rank: Rank, *, start: Weights | None = None, seed: int = 0, sweeps: int = 200
+    ) -> Fit:
+        """Weights for `layout` that approximate the kernel `weight` (out, in, kh, kw), in its dtype."""
+
+
+def check_rank(scheme: Scheme, spec: ConvSpec, rank: Rank) -> None:
+    """Refuse a rank that `scheme` cannot have on `spec`.
+
+    Raises:
+        RankError: wrong number of ranks, a rank below 1, or one above what the kernel allows.
+        ShapeError: an empty kernel.
+    """
+    if 0 in spec.shape:
+        raise ShapeError(f"a kernel of shape {spec.shape} is empty; keep the layer")
+    named = ", ".join(scheme.rank_names)
+    if len(rank) != len(scheme.rank_names):
+        raise RankError(f"{scheme.name} rank {rank}: needs {len(scheme.rank_names)} numbers ({named})")
+    if min(rank) < 1:
+        raise RankError(f"{scheme.name} rank {rank}: every one of ({named}) must be at least 1")
+    most = scheme.clip(spec, rank)
+    if most != rank:
+        raise RankError(
+            f"{scheme.name} rank {rank} = ({named}) is above what a kernel of shape {spec.shape} allows; use {most}"
+        )
+
+
+def geometric_ladder(most: int, *, steps: int, least: int = 1) -> list[int]:
+    """About `steps` different integers from `least` to `most`, in equal ratios.
+
+    Example:
+        >>> geometric_ladder(64, steps=4)
+        [1, 4, 16, 64]
+    """
+    if most <= least:
+        return [most] if most >= 1 else []
+    ratio = (most / least) ** (1 / max(1, steps - 1))
+    return sorted({min(most, max(least, round(least * ratio**n))) for n in range(steps)})

@@ -1,0 +1,94 @@
+"""Truncated SVD of an unfolding: two stages, solved exactly."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from tenfold.algebra.linalg import check_finite, leading
+from tenfold.core.shapes import ConvSpec, Rank, Stage
+from tenfold.schemes.base import Fit, Weights, check_rank, geometric_ladder
+from tenfold.schemes.finish import finish
+from tenfold.schemes.spec import kernel_spec
+
+__all__ = ["Svd", "SvdMirrored"]
+
+
+class Svd:
+    """`I -> r` with the whole spatial kernel, then `r -> O` pointwise.
+
+    The best rank-r approximation of the (out | in * k) unfolding (Eckart & Young, 1936). On a 1x1 kernel or a
+    linear layer every other scheme is this one.
+    """
+
+    name: ClassVar[str] = "svd"
+    rank_names: ClassVar[tuple[str, ...]] = ("rank",)
+    separable: ClassVar[bool] = False
+
+    def clip(self, spec: ConvSpec, rank: Rank) -> Rank:
+        """At most the smaller side of the unfolding."""
+        n_out, n_in, kh, kw = spec.shape
+        return (min(rank[0], n_out, n_in * kh * kw),)
+
+    def layout(self, spec: ConvSpec, rank: Rank) -> tuple[Stage, ...]:
+        """A spatial stage, then a pointwise one."""
+        return (Stage(rank[0], spec.inp, spec.kernel), Stage(spec.out, rank[0]))
+
+    def ladder(self, weight: Tensor) -> tuple[Rank, ...]:
+        """Ranks in equal ratios, up to where the chain no longer saves parameters."""
+        n_out, n_in, kh, kw = weight.shape
+        pays = n_out * n_in * kh * kw // (n_in * kh * kw + n_out)
+        return tuple((r,) for r in geometric_ladder(pays, steps=24))
+
+    @torch.no_grad()
+    def fit(
+        self, weight: Tensor, rank: Rank, *, start: Weights | None = None, seed: int = 0, sweeps: int = 200
+    ) -> Fit:
+        """The best fit; `start`, `seed` and `sweeps` have nothing to improve."""
+        del start, seed, sweeps
+        check_finite(weight)
+        spec = kernel_spec(weight)
+        check_rank(self, spec, rank)
+        unfolded = weight.double().flatten(1)
+        basis = leading(unfolded, rank[0])  # (out, r)
+        weights = ((basis.T @ unfolded).reshape(rank[0], *weight.shape[1:]), basis[:, :, None, None])
+        return finish(weight, self.layout(spec, rank), weights)
+
+
+class SvdMirrored:
+    """`I -> r` pointwise, then `r -> O` with the whole spatial kernel: the SVD of the (in | out * k) unfolding."""
+
+    name: ClassVar[str] = "svd-mirrored"
+    rank_names: ClassVar[tuple[str, ...]] = ("rank",)
+    separable: ClassVar[bool] = False
+
+    def clip(self, spec: ConvSpec, rank: Rank) -> Rank:
+        """At most the smaller side of the unfolding."""
+        n_out, n_in, kh, kw = spec.shape
+        return (min(rank[0], n_in, n_out * kh * kw),)
+
+    def layout(self, spec: ConvSpec, rank: Rank) -> tuple[Stage, ...]:
+        """A pointwise stage, then a spatial one."""
+        return (Stage(rank[0], spec.inp), Stage(spec.out, rank[0], spec.kernel))
+
+    def ladder(self, weight: Tensor) -> tuple[Rank, ...]:
+        """As for `Svd`, with the channels swapped; none for a 1x1 kernel, where both are the same."""
+        _, _, kh, kw = weight.shape
+        return Svd().ladder(weight.transpose(0, 1)) if kh * kw > 1 else ()
+
+    @torch.no_grad()
+    def fit(
+        self, weight: Tensor, rank: Rank, *, start: Weights | None = None, seed: int = 0, sweeps: int = 200
+    ) -> Fit:
+        """The best fit; `start`, `seed` and `sweeps` have nothing to improve."""
+        del start, seed, sweeps
+        check_finite(weight)
+        spec = kernel_spec(weight)
+        check_rank(self, spec, rank)
+        unfolded = weight.double().transpose(0, 1).flatten(1)  # (in, out * k)
+        basis = leading(unfolded, rank[0])
+        spatial = (basis.T @ unfolded).reshape(rank[0], weight.shape[0], *weight.shape[2:])
+        weights = (basis.T[:, :, None, None], spatial.transpose(0, 1))
+        return finish(weight, self.layout(spec, rank), weights)

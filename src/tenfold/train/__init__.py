@@ -1,0 +1,1 @@
+"""Everything that runs a network over images: evaluation, re-estimation, recovery, training."""
