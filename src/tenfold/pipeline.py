@@ -138,7 +138,8 @@ def compress(
     images only for the accuracies in the report.
 
     Args:
-        model: a trained classifier (logits (n, classes)); not changed.
+        model: a trained classifier (logits (n, classes)); not changed. One in half or double precision is
+            worked on and measured in float32, and given back as it came.
         data: images as `tenfold.load_data` gives them.
         budget: what ships at most. Needed unless a `plan` is given.
         scheme: "btd", "tucker", "cp", "tt", "tt-tucker", "svd", or "auto" (chosen layer by layer).
@@ -159,18 +160,12 @@ def compress(
     """
     options = options or Options()
     tell = progress or (lambda *_: None)
-    watch = _Watch()
+    watch, exact = _Watch(), _in_float32(model)
     images, held_out = _split(data.train, options)
     with watch.phase("plan"):
-        planned = plan_for(
-            model,
-            images,
-            data.preprocessing,
-            budget=budget,
-            scheme=scheme,
-            plan=plan,
-            options=options,
-            progress=tell,
+        survey = _surveyed(exact, images, data.preprocessing, options, tell)
+        planned = (
+            _given(survey, plan) if plan is not None else _allocated(survey, budget, scheme, options, tell)
         )
     with watch.phase("fit"):
         fits = fit_plan(
@@ -180,26 +175,17 @@ def compress(
             workers=options.workers,
             progress=lambda done, total: tell("fit", done, total),
         )
-    made = copy.deepcopy(model)
-    apply_(made, fits)
-    made = made.to(memory_format=torch.channels_last)
-    history = _mend(made, model, data, images, held_out, options, tell, watch)
+        made = copy.deepcopy(exact)
+        apply_(made, fits)
+        made = made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    history = _Mending(made, exact, data, images, held_out, options, tell).run(watch)
     with watch.phase("evaluate"):
-        tell("evaluate", 0, 2)
-        before = evaluate(model, data.test, data.preprocessing)
-        tell("evaluate", 1, 2)
-        after = evaluate(made, data.test, data.preprocessing)
-        tell("evaluate", 2, 2)
-    example = data.preprocessing.apply(images[:1])
-    smaller = census(made, example)
-    report = Report(
-        before=Measures(planned.census.params, planned.census.macs, before.accuracy),
-        after=Measures(smaller.params, smaller.macs, after.accuracy),
-        layers=_layer_reports(planned, fits, smaller),
-        seconds=watch.seconds,
-        versions=_versions(),
-        history=tuple(history),
-    )
+        accuracies = [_accuracy(net, data, tell, done) for done, net in enumerate((exact, made))]
+    smaller = census(made, data.preprocessing.apply(images[:1]))
+    report = _report(planned, fits, smaller, accuracies, history, watch)
+    made = made if exact is model else made.to(_dtype(model))
+    # channels_last was for speed here; exporters turn it into transpositions
+    made = made.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return Compressed(made.eval(), planned.plan, report)
 
 
@@ -208,9 +194,8 @@ def plan_for(
     images: Tensor,
     preprocessing: Preprocessing,
     *,
-    budget: Budget | None,
+    budget: Budget,
     scheme: str = "btd",
-    plan: Plan | None = None,
     options: Options | None = None,
     progress: Progress | None = None,
 ) -> Planned:
@@ -222,12 +207,28 @@ def plan_for(
         preprocessing: what the network expects.
         budget: see `compress`.
         scheme: see `compress`.
-        plan: taken as it is, after a check that its layers exist, if given.
         options: see `Options`.
         progress: told what is going on.
+
+    Raises:
+        BudgetError: the budget cannot be met.
+        UnknownNameError: no such scheme.
+        NonFiniteError: the network holds NaN or inf.
     """
     options = options or Options()
     tell = progress or (lambda *_: None)
+    survey = _surveyed(_in_float32(model), images, preprocessing, options, tell)
+    return _allocated(survey, budget, scheme, options, tell)
+
+
+_Survey = tuple[Census, list[Layer]]
+"""A network, counted, and its layers with their metric."""
+
+
+def _surveyed(
+    model: nn.Module, images: Tensor, preprocessing: Preprocessing, options: Options, tell: Progress
+) -> _Survey:
+    """The network, counted, and its layers with their metric."""
     check_finite(model)
     counted = census(model, preprocessing.apply(images[:1]))
     names = [layer.name for layer in counted.factorisable]
@@ -237,13 +238,18 @@ def plan_for(
     )
     found = {} if options.metric == "plain" else moments(model, batches, names, seed=options.seed)
     tell("statistics", 1, 1)
-    layers = prepare(model, counted, found, metric=options.metric)
-    if plan is not None:
-        return Planned(counted, layers, _checked(plan, counted), {})
-    if budget is None:
-        raise PlanError("neither a budget nor a plan was given: say what may ship, as in budget params=0.2")
-    table, chosen = _allocated(counted, layers, budget, scheme, options, tell)
-    return Planned(counted, layers, _with_kept(chosen, counted), table)
+    return counted, prepare(model, counted, found, metric=options.metric)
+
+
+def _dtype(model: nn.Module) -> torch.dtype:
+    """The one floating dtype of the parameters; float32 where there is none or a mixture."""
+    dtypes = {parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()}
+    return dtypes.pop() if len(dtypes) == 1 else torch.float32
+
+
+def _in_float32(model: nn.Module) -> nn.Module:
+    """The network itself, or a float32 copy of one in half or double precision: images come in float32."""
+    return model if _dtype(model) == torch.float32 else copy.deepcopy(model).float()
 
 
 def _split(train: Dataset, options: Options) -> tuple[Tensor, Dataset]:
@@ -255,9 +261,12 @@ def _split(train: Dataset, options: Options) -> tuple[Tensor, Dataset]:
 
 
 def _allocated(
-    counted: Census, layers: list[Layer], budget: Budget, scheme: str, options: Options, tell: Progress
-) -> tuple[dict[str, tuple[Candidate, ...]], Plan]:
+    survey: _Survey, budget: Budget | None, scheme: str, options: Options, tell: Progress
+) -> Planned:
     """A table, and the plan it gives after its ranks were refined around the optimum."""
+    if budget is None:
+        raise PlanError("neither a budget nor a plan was given: say what may ship, as in params=0.2")
+    counted, layers = survey
     cache: FitCache | None = DiskCache(options.cache) if options.cache else None
     table = build_table(
         layers,
@@ -275,11 +284,12 @@ def _allocated(
         table = refine_table(table, layers, plan, cache=cache, workers=options.workers)
         plan = allocate(table, limits, fixed)
     tell("refine", _REFINEMENTS, _REFINEMENTS)
-    return table, plan
+    return Planned(counted, layers, _with_kept(plan, counted), table)
 
 
-def _checked(plan: Plan, counted: Census) -> Plan:
-    """A given plan, once all its layers are known to exist and to be factorisable."""
+def _given(survey: _Survey, plan: Plan) -> Planned:
+    """A plan that was given, once all its layers are known to exist and to be factorisable."""
+    counted, layers = survey
     names = [layer.name for layer in counted.layers]
     for name, choice in plan.items():
         if name not in names:
@@ -287,7 +297,7 @@ def _checked(plan: Plan, counted: Census) -> Plan:
         reason = counted.layer(name).reason
         if choice is not None and reason:
             raise PlanError(f"plan: {name} cannot be factorised: {reason}; write null for it")
-    return _with_kept(plan, counted)
+    return Planned(counted, layers, _with_kept(plan, counted), {})
 
 
 def _with_kept(plan: Plan, counted: Census) -> Plan:
@@ -295,57 +305,74 @@ def _with_kept(plan: Plan, counted: Census) -> Plan:
     return Plan({layer.name: plan.get(layer.name) for layer in counted.layers})
 
 
-def _mend(  # noqa: PLR0913
-    made: nn.Module,
-    model: nn.Module,
-    data: Splits,
-    images: Tensor,
-    held_out: Dataset,
-    options: Options,
-    tell: Progress,
-    watch: _Watch,
-) -> list[dict[str, Any]]:
-    """Re-estimate, recover, train; what happened, step by step."""
-    history: list[dict[str, Any]] = []
+@dataclass(frozen=True)
+class _Mending:
+    """What brings a network of fresh chains back: statistics, recovery, fine-tuning.
 
-    def judge(phase: str) -> None:
-        _re_estimate(made, images, data.preprocessing, options)
-        if len(held_out):
-            found = evaluate(made, held_out, data.preprocessing)
-            history.append({"phase": phase, "held_out_accuracy": found.accuracy, "held_out_loss": found.loss})
+    Attributes:
+        made: the network of chains; changed in place.
+        original: what it was made of.
+        data: training images with labels for the fine-tuning.
+        images: unlabelled images for the rest.
+        held_out: what each step is judged by; may be empty.
+        options: see `Options`.
+        tell: told what is going on.
+    """
 
-    with watch.phase("recover"):
-        judge("one shot")
-        if options.recovery.steps:
-            for state in recover(
-                made,
-                model,
-                images,
-                data.preprocessing,
-                settings=options.recovery,
-                augmentation=options.augmentation,
-                seed=options.seed,
-            ):
-                history.append(
-                    {"phase": "recovery", "step": state.step, "loss": state.loss, "rate": state.rate}
-                )
-                tell("recover", state.step, options.recovery.steps)
-            judge("recovered")
-    if options.training.epochs:
-        with watch.phase("train"):
-            rest, _ = hold_out(data.train, len(held_out), seed=options.seed)
-            for step in train_(
-                made,
-                rest,
-                data.preprocessing,
-                settings=options.training,
-                augmentation=options.augmentation,
-                seed=options.seed,
-            ):
-                history.append({"phase": "training", "step": step.step, "loss": step.loss, "rate": step.rate})
-                tell("train", step.step, step.steps)
-            judge("trained")
-    return history
+    made: nn.Module
+    original: nn.Module
+    data: Splits
+    images: Tensor
+    held_out: Dataset
+    options: Options
+    tell: Progress
+
+    def run(self, watch: _Watch) -> list[dict[str, Any]]:
+        """All of it; what happened, step by step."""
+        history: list[dict[str, Any]] = []
+        with watch.phase("recover"):
+            history += self._judged("one shot")
+            if self.options.recovery.steps:
+                history += [*self._recovered(), *self._judged("recovered")]
+        if self.options.training.epochs:
+            with watch.phase("train"):
+                history += [*self._trained(), *self._judged("trained")]
+        return history
+
+    def _recovered(self) -> Iterator[dict[str, Any]]:
+        """Match the original's answers."""
+        for state in recover(
+            self.made,
+            self.original,
+            self.images,
+            self.data.preprocessing,
+            settings=self.options.recovery,
+            augmentation=self.options.augmentation,
+            seed=self.options.seed,
+        ):
+            self.tell("recover", state.step, self.options.recovery.steps)
+            yield {"phase": "recovery", "step": state.step, "loss": state.loss, "rate": state.rate}
+
+    def _trained(self) -> Iterator[dict[str, Any]]:
+        """Fine-tune with labels, on all training images that are not held out."""
+        rest, _ = hold_out(self.data.train, len(self.held_out), seed=self.options.seed)
+        for state in train_(
+            self.made,
+            rest,
+            self.data.preprocessing,
+            settings=self.options.training,
+            augmentation=self.options.augmentation,
+            seed=self.options.seed,
+        ):
+            self.tell("train", state.step, state.steps)
+            yield {"phase": "training", "step": state.step, "loss": state.loss, "rate": state.rate}
+
+    def _judged(self, phase: str) -> Iterator[dict[str, Any]]:
+        """Re-estimate the batch norms, and measure on the held-out images."""
+        _re_estimate(self.made, self.images, self.data.preprocessing, self.options)
+        if len(self.held_out):
+            found = evaluate(self.made, self.held_out, self.data.preprocessing)
+            yield {"phase": phase, "held_out_accuracy": found.accuracy, "held_out_loss": found.loss}
 
 
 def _re_estimate(made: nn.Module, images: Tensor, preprocessing: Preprocessing, options: Options) -> None:
@@ -361,6 +388,34 @@ def _re_estimate(made: nn.Module, images: Tensor, preprocessing: Preprocessing, 
         for number in range(_RE_ESTIMATION_PASSES)
     )
     re_estimate_(made, chain.from_iterable(passes))
+
+
+def _accuracy(model: nn.Module, data: Splits, tell: Progress, done: int) -> float:
+    """Percent of the test images, the `done`-th network of two."""
+    tell("evaluate", done, 2)
+    accuracy = evaluate(model, data.test, data.preprocessing).accuracy
+    tell("evaluate", done + 1, 2)
+    return accuracy
+
+
+def _report(
+    planned: Planned,
+    fits: dict[str, Fitted],
+    smaller: Census,
+    accuracies: list[float],
+    history: list[dict[str, Any]],
+    watch: _Watch,
+) -> Report:
+    """What was measured, before and after."""
+    before, after = accuracies
+    return Report(
+        before=Measures(planned.census.params, planned.census.macs, before),
+        after=Measures(smaller.params, smaller.macs, after),
+        layers=_layer_reports(planned, fits, smaller),
+        seconds=watch.seconds,
+        versions=_versions(),
+        history=tuple(history),
+    )
 
 
 def _layer_reports(planned: Planned, fits: dict[str, Fitted], smaller: Census) -> tuple[LayerReport, ...]:

@@ -3,7 +3,7 @@ r"""Block-term decomposition of a kernel: CP and Tucker-2 are its two ends.
     W_hat[o, i, k] = sum_r sum_{p, q} out[o, r, p] core[r, p, q, k] inp[i, r, q]
 
 With one block this is Tucker-2 (`tenfold.algebra.hooi` solves it better); with p = q = 1 it is CP.
-De Lathauwer, SIAM J. Matrix Anal. Appl. 30(3), 2008, Part II (the (L, M, .) case with the spatial mode kept whole).
+De Lathauwer, SIAM J. Matrix Anal. Appl. 30(3), 2008, Part II (the (L, M, .) case, spatial mode kept whole).
 """
 
 from __future__ import annotations
@@ -92,9 +92,9 @@ def deflation_start(weight: Tensor, rank: tuple[int, int, int]) -> Blocks:
     rest, parts = weight, []
     for _ in range(blocks):
         fit = tucker2(rest, (p, q), max_sweeps=3)
-        parts.append(fit)
+        parts.append((fit.out, fit.core, fit.inp))
         rest = rest - torch.einsum("op,pqk,iq->oik", fit.out, fit.core, fit.inp)
-    out, core, inp = (torch.stack([part[n] for part in parts]) for n in range(3))
+    out, core, inp = (torch.stack(factors) for factors in zip(*parts, strict=True))
     return Blocks(out.transpose(0, 1), core, inp.transpose(0, 1))
 
 
@@ -121,8 +121,8 @@ def block_term(
 
     A sweep solves exactly for all `out` factors, then all cores, then all `inp` factors, each under a
     penalty ``ridge * error^2`` (in units of the mean diagonal of the normal equations) on the squared
-    factors. The penalty is that of a normal prior whose strength follows the noise that is still unexplained: it
-    keeps components from growing without bound while they cancel, and vanishes as the fit becomes exact.
+    factors. The penalty is that of a normal prior whose strength follows the noise that is still unexplained:
+    it keeps components from growing without bound while they cancel, and vanishes as the fit becomes exact.
     Between sweeps the factors are extrapolated along their last change (Nesterov), with a restart
     whenever the error rises.
 
@@ -138,8 +138,8 @@ def block_term(
 
     Notes:
         Acceleration: Mitchell, Ye & De Sterck, SIAM J. Sci. Comput. 42(2), 2020, Sec. 4 (restarted on error).
-        Not convex: a stationary point. A sweep costs two contractions of the kernel with R*max(p, q) vectors and
-        one Cholesky factorisation of order R*p*q; no Khatri-Rao product is formed.
+        Not convex: a stationary point. A sweep costs two contractions of the kernel with R*max(p, q) vectors
+        and one Cholesky factorisation of order R*p*q; no Khatri-Rao product is formed.
 
     Example:
         >>> planted = reconstruct(random_start((8, 7, 9), (3, 1, 1), seed=1))
@@ -271,7 +271,7 @@ def _solve_core(seen: Tensor, out: Tensor, inp: Tensor, ridge: float) -> Tensor:
 
 
 def _orthonormal_side(side: Tensor) -> tuple[Tensor, Tensor]:
-    """Orthonormal columns within each block of (n, R, p), and the triangles (R, p, p) with side = new @ triangle^T.
+    """Orthonormal columns in each block of (n, R, p), and triangles (R, p, p): side = new @ triangle^T.
 
     By Cholesky, whose positive diagonal keeps the basis next to the old one: extrapolation needs that.
     """

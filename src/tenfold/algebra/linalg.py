@@ -20,12 +20,13 @@ def check_finite(tensor: Tensor, name: str = "weight") -> None:
     if not finite.all():
         bad = int((~finite).sum())
         raise NonFiniteError(
-            f"{name}: {bad} of {tensor.numel()} numbers are NaN or inf; repair the checkpoint, or keep the layer"
+            f"{name}: {bad} of {tensor.numel()} numbers are NaN or inf; "
+            "repair the checkpoint, or keep the layer"
         )
 
 
 def fix_signs(columns: Tensor) -> Tensor:
-    """Make the entry of largest magnitude in each column positive: one of the two equal bases, always the same."""
+    """Make the entry of largest magnitude in each column positive: always the same of two equal bases."""
     rows = columns.abs().argmax(0, keepdim=True)
     signs = torch.where(columns.gather(0, rows) < 0, -1.0, 1.0).to(columns)
     return columns * signs
@@ -34,8 +35,8 @@ def fix_signs(columns: Tensor) -> Tensor:
 def leading(matrix: Tensor, rank: int) -> Tensor:
     """Orthonormal basis of the leading left singular subspace.
 
-    Solved as an eigenproblem of the Gram matrix of the shorter side: for a 256 x 2304 unfolding 100 times faster
-    than a full SVD. Directions whose singular value is below 1e-8 of the largest are not
+    Solved as an eigenproblem of the Gram matrix of the shorter side: for a 256 x 2304 unfolding 100 times
+    faster than a full SVD. Directions whose singular value is below 1e-8 of the largest are not
     resolved individually, which leaves the fitted product unchanged to that order.
 
     Args:

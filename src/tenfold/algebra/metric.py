@@ -47,8 +47,8 @@ class Metric:
     def from_moments(cls, out: Tensor, inp: Tensor, offsets: Tensor, kernel: tuple[int, int]) -> Metric:
         """Build the metric of a kernel of size `kernel` from B (out, out), A (in, in) and S (k, k)."""
         rows, columns = _nearest_kronecker(offsets, kernel)
-        moments = (out, inp, offsets, rows, columns)
-        return cls(*(spd_roots(moment, ridge=_RIDGE) for moment in moments))
+        channels = (spd_roots(moment, ridge=_RIDGE) for moment in (out, inp))
+        return cls(*channels, *(_spatial_roots(moment) for moment in (offsets, rows, columns)))
 
     def whiten(self, weight: Tensor, *, separable: bool = False) -> Tensor:
         """The kernel (out, in, kh, kw) in coordinates in which the cost is 1/2 ||.||_F^2.
@@ -59,7 +59,7 @@ class Metric:
         return self._apply(weight, 0, separable)
 
     def cost(self, change: Tensor) -> float:
-        """Predicted rise 1/2 ||whiten(change)||^2 for a change (out, in, kh, kw) of the kernel; at least 0."""
+        """Predicted rise 1/2 ||whiten(change)||^2 for a kernel's change (out, in, kh, kw); at least 0."""
         return 0.5 * float(self.whiten(change).square().sum())
 
     def unwhiten_stage(self, weight: Tensor, *, first: bool, last: bool, separable: bool) -> Tensor:
@@ -109,12 +109,21 @@ def plain_metric(shape: tuple[int, int, int, int]) -> Metric:
 def _nearest_kronecker(offsets: Tensor, kernel: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Vertical (kh, kh) and horizontal (kw, kw) part whose Kronecker product is nearest to S (k, k).
 
-    Van Loan & Pitsianis, 1993: the rank-one approximation of the rearranged matrix.
+    Van Loan & Pitsianis, 1993: the rank-one approximation of the rearranged matrix. Of the scale that the
+    two could share, each has its own part: the trace of the horizontal one is kw.
     """
     kh, kw = kernel
     rearranged = offsets.reshape(kh, kw, kh, kw).permute(0, 2, 1, 3).reshape(kh * kh, kw * kw)
     left, values, right = torch.linalg.svd(rearranged, full_matrices=False)
-    scale = values[0].sqrt()
-    rows, columns = left[:, 0].reshape(kh, kh) * scale, right[0].reshape(kw, kw) * scale
-    sign = -1.0 if rows.trace() < 0 else 1.0
-    return rows * sign, columns * sign
+    rows, columns = left[:, 0].reshape(kh, kh) * values[0], right[0].reshape(kw, kw)
+    if values[0] == 0:
+        return rows, torch.zeros_like(columns)
+    scale = columns.trace() / kw
+    return rows * scale, columns / scale
+
+
+def _spatial_roots(moment: Tensor) -> tuple[Tensor, Tensor]:
+    """Root and inverse of a spatial factor; of a single offset exactly 1, as no stage undoes it."""
+    if len(moment) == 1:
+        return torch.ones_like(moment), torch.ones_like(moment)
+    return spd_roots(moment, ridge=_RIDGE)

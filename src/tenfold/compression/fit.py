@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -87,15 +87,10 @@ def fit_layer(layer: Layer, choice: Choice, *, sweeps: int = 200, seed: int = 0)
     Raises:
         UnknownNameError: no such scheme.
         RankError: the rank does not fit; names the layer.
+        PlanError: the chain of a linear layer would have blocks; names the layer.
     """
     scheme = get_scheme(choice.scheme)
-    one = scheme.clip(layer.spec.group, choice.rank) if len(choice.rank) == len(scheme.rank_names) else ()
-    if one != choice.rank:
-        raise RankError(
-            f"{layer.name}: {choice.scheme} rank {choice.rank} does not fit a kernel of shape {layer.spec.group.shape}"
-            + (f"; the largest that does is {one}" if one else f"; give {', '.join(scheme.rank_names)}")
-        )
-    stages = scheme.layout(layer.spec.group, choice.rank)
+    stages = _checked_stages(layer, scheme, choice)
     groups, outcome = [], ""
     for kernel, metric in zip(layer.kernels(), layer.metrics, strict=True):
         found = scheme.fit(
@@ -105,6 +100,23 @@ def fit_layer(layer: Layer, choice: Choice, *, sweeps: int = 200, seed: int = 0)
         outcome = found.outcome.value
     weights = tuple(torch.cat(parts) for parts in zip(*groups, strict=True))
     return _measured(layer, choice, repeat_groups(stages, layer.spec.groups), weights, outcome)
+
+
+def _checked_stages(layer: Layer, scheme: Scheme, choice: Choice) -> tuple[Stage, ...]:
+    """The stages for one group of a layer, if the choice fits it."""
+    spec, rank = layer.spec.group, choice.rank
+    asked = f"{layer.name}: {choice.scheme} rank {rank}"
+    if len(rank) != len(scheme.rank_names) or min(rank) < 1:
+        raise RankError(f"{asked}: give {', '.join(scheme.rank_names)}, each at least 1")
+    largest = scheme.clip(spec, rank)
+    if largest != rank:
+        raise RankError(
+            f"{asked} does not fit a kernel of shape {spec.shape}; the largest that does is {largest}"
+        )
+    stages = scheme.layout(spec, rank)
+    if spec.linear and any(stage.groups > 1 for stage in stages):
+        raise PlanError(f"{asked} would need groups, which a linear layer cannot have; use svd")
+    return stages
 
 
 def balance(stages: Sequence[Stage], weights: Weights) -> Weights:
@@ -124,9 +136,8 @@ def balance(stages: Sequence[Stage], weights: Weights) -> Weights:
     target = reduce(torch.mul, norms).pow(1 / len(norms))
     balanced = []
     for n, (weight, norm) in enumerate(zip(weights, norms, strict=True)):
-        factor = torch.where(
-            norm > 0, target / norm.clamp_min(torch.finfo(norm.dtype).tiny), torch.ones_like(norm)
-        )
+        # A block with a zero stage stays as it is: were all its stages zero, no gradient would reach any.
+        factor = torch.where(target > 0, target / norm, torch.ones_like(norm))
         along_input = n > 0 and n == len(weights) - 1
         size = weight.shape[1 if along_input else 0] // blocks
         spread = factor.repeat_interleave(size)
@@ -139,7 +150,8 @@ def balance(stages: Sequence[Stage], weights: Weights) -> Weights:
 def _block_norms(weight: Tensor, blocks: int, *, by_input: bool) -> Tensor:
     """Frobenius norm of each block's part of a stage: rows of it, or columns in the last one."""
     rows = weight.transpose(0, 1) if by_input else weight
-    return rows.reshape(blocks, -1).norm(dim=1)
+    norms: Tensor = rows.reshape(blocks, -1).norm(dim=1)
+    return norms
 
 
 def _unwhiten(scheme: Scheme, metric: Metric, weights: Weights) -> Weights:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from tenfold.compression.fit import Fitted, fit_plan
@@ -48,6 +47,7 @@ def decompose_model(model: nn.Module, plan: Plan, example: Tensor | tuple[Tensor
         NonFiniteError: the network holds NaN or inf.
 
     Example:
+        >>> import torch
         >>> from tenfold.core.plan import Choice
         >>> net = nn.Sequential(nn.Conv2d(8, 8, 3), nn.ReLU())
         >>> made = decompose_model(net, Plan({"0": Choice("tucker", (4, 4))}), torch.zeros(1, 8, 5, 5))

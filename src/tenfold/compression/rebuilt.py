@@ -26,7 +26,8 @@ __all__ = ["Rebuilt", "chains", "faster_rebuilt", "rebuilt"]
 class Rebuilt(nn.Module):
     """A chain, computed as the one layer it stands for.
 
-    Holds the chain itself, so parameters, their names below it and the optimiser's state stay the same objects.
+    Holds the chain itself, so parameters, their names below it and the optimiser's state stay the same
+    objects.
     """
 
     def __init__(self, chain: nn.Sequential) -> None:
@@ -37,24 +38,24 @@ class Rebuilt(nn.Module):
         self.stages: tuple[Stage, ...]
         self.spec, self.stages = chain_spec(chain)
 
-    def forward(self, given: Tensor) -> Tensor:
-        """The chain's output for an input (n, channels, height, width), or (..., features) of a linear one."""
+    def forward(self, input: Tensor) -> Tensor:
+        """What the chain gives for (n, channels, height, width), or (..., features) if it is linear."""
         last: nn.Conv2d | nn.Linear = self.chain[-1]  # type: ignore[assignment]
         spec = self.spec
         # The product of the factors loses too much in bfloat16; the convolution itself may run in it.
-        with torch.autocast(given.device.type, enabled=False):
+        with torch.autocast(input.device.type, enabled=False):
             kernel = chain_kernel(self.stages, chain_weights(self.chain))
         if spec.linear:
-            return functional.linear(given, kernel[:, :, 0, 0], last.bias)
+            return functional.linear(input, kernel[:, :, 0, 0], last.bias)
         padding: tuple[int, int] | str = spec.padding
         if spec.padding_mode != "zeros" and not isinstance(padding, str):
             vertical, horizontal = padding
-            given = functional.pad(
-                given, (horizontal, horizontal, vertical, vertical), mode=spec.padding_mode
+            input = functional.pad(
+                input, (horizontal, horizontal, vertical, vertical), mode=spec.padding_mode
             )
             padding = (0, 0)
         return functional.conv2d(
-            given, kernel, last.bias, spec.stride, padding, dilation=spec.dilation, groups=spec.groups
+            input, kernel, last.bias, spec.stride, padding, dilation=spec.dilation, groups=spec.groups
         )
 
 
@@ -65,7 +66,7 @@ def chains(model: nn.Module) -> dict[str, nn.Sequential]:
 
 
 def _can_rebuild(chain: nn.Sequential) -> bool:
-    """ "same" padding together with another padding mode has no single functional call."""
+    """Whether one functional call does it: not for "same" padding in a padding mode other than zeros."""
     spec, _ = chain_spec(chain)
     return not (isinstance(spec.padding, str) and spec.padding_mode != "zeros")
 
@@ -116,13 +117,13 @@ def _inputs(model: nn.Module, every: dict[str, nn.Sequential], images: Tensor) -
     """What each chain is given, in its first call."""
     seen: dict[str, Tensor] = {}
 
-    def note(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        def hook(_: nn.Module, args: tuple[Tensor, ...]) -> None:
-            seen.setdefault(name, args[0].detach())
+    def note(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], dict[str, Tensor]], None]:
+        def hook(_: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
+            seen.setdefault(name, (args[0] if args else kwargs["input"]).detach())
 
         return hook
 
-    handles = [chain.register_forward_pre_hook(note(name)) for name, chain in every.items()]
+    handles = [chain.register_forward_pre_hook(note(name), with_kwargs=True) for name, chain in every.items()]
     try:
         with torch.no_grad(), in_mode(model, training=False):
             model(images)

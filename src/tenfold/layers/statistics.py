@@ -27,10 +27,11 @@ class Moments:
     """What one pass over unlabelled images says of a layer, in float64.
 
     Attributes:
-        out: B = E[sum over positions of g g^T], (out, out); g is the gradient at the layer's output of z . logits
-            with z standard normal, centred over the classes: the Gauss-Newton metric of the logits.
+        out: B = E[sum over positions of g g^T], (out, out); g is the gradient at the layer's output of z .
+            logits with z standard normal, centred over the classes: the Gauss-Newton metric of the logits.
         inp: A = E[a a^T] over images and positions, (inp, inp).
-        offsets: S, (k, k) with k = kh * kw and trace k: correlation of the input between the kernel's offsets.
+        offsets: S, (k, k) with k = kh * kw and trace k: correlation of the input between the kernel's
+            offsets.
     """
 
     out: Tensor
@@ -45,7 +46,8 @@ def moments(
 
     Args:
         model: left as it was; runs in evaluation mode.
-        batches: preprocessed images (n, channels, height, width), on the device and in the dtype of the model.
+        batches: preprocessed images (n, channels, height, width), on the device and in the dtype of
+            the model.
         names: qualified names of convolutions and linear layers.
         seed: of the random directions z.
 
@@ -68,13 +70,14 @@ def moments(
         stack.enter_context(in_mode(model, training=False))
         stack.enter_context(_without_parameter_gradients(model))
         for name, tally in tallies.items():
-            hook = model.get_submodule(name).register_forward_hook(tally.hook())
+            hook = model.get_submodule(name).register_forward_hook(tally.hook(), with_kwargs=True)
             stack.callback(hook.remove)
         images = 0
         for batch in batches:
             images += len(batch)
-            # Asked for by the input alone, gradients flow also through a network that is frozen.
-            _push_back(model(batch.detach().requires_grad_()), generator)
+            # Asked for by the input alone, gradients flow also through a network that is frozen; a copy of
+            # it may be changed in place.
+            _push_back(model(batch.detach().requires_grad_().clone()), generator)
     return {name: tally.moments(images) for name, tally in tallies.items()}
 
 
@@ -86,7 +89,8 @@ def _push_back(answer: object, generator: torch.Generator) -> None:
         if logits.dim() == 2:
             direction = direction - direction.mean(1, keepdim=True)
         total = total.to(logits.device) + (logits * direction).sum()
-    total.backward()
+    if total.requires_grad:
+        total.backward()
 
 
 @contextmanager
@@ -114,14 +118,23 @@ class _Tally:
         self.offsets = torch.zeros(k, k, dtype=torch.float64)
         self.positions = 0
 
-    def hook(self) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
+    def hook(self) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any], Tensor], Tensor | None]:
         """A forward hook that gathers A and S at once and B when the gradient comes back."""
 
-        def gather(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        def gather(
+            module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor
+        ) -> Tensor | None:
             del module
-            given = args[0].detach()
-            self._add_input(given)
-            output.register_hook(self._add_gradient)
+            given: Tensor = args[0] if args else kwargs["input"]
+            self._add_input(given.detach())
+            if output.requires_grad:
+                output.register_hook(self._add_gradient)
+                return None
+            if not torch.is_grad_enabled():
+                return None
+            # The network cut the gradients before this layer: they start here again.
+            output.requires_grad_().register_hook(self._add_gradient)
+            return output.clone()
 
         return gather
 
@@ -155,19 +168,16 @@ def _channels_last(tensor: Tensor, *, linear: bool) -> Tensor:
 
 def _patches(given: Tensor, spec: ConvSpec) -> Tensor:
     """What each offset of the kernel sees: (images, channels, k, positions), float32."""
-    given = given.float()
-    if isinstance(spec.padding, str):
-        return _unfold(
-            given, spec, tuple(d * (k - 1) // 2 for d, k in zip(spec.dilation, spec.kernel, strict=True))
-        )
-    if spec.padding_mode == "zeros":
-        return _unfold(given, spec, spec.padding)
-    vertical, horizontal = spec.padding
-    wrapped = functional.pad(given, (horizontal, horizontal, vertical, vertical), mode=spec.padding_mode)
-    return _unfold(wrapped, spec, (0, 0))
+    mode = "constant" if spec.padding_mode == "zeros" else spec.padding_mode
+    padded = functional.pad(given.float(), _margins(spec), mode=mode)
+    flat = functional.unfold(padded, spec.kernel, dilation=spec.dilation, stride=spec.stride)
+    return flat.reshape(len(given), given.shape[1], -1, flat.shape[-1])
 
 
-def _unfold(given: Tensor, spec: ConvSpec, padding: tuple[int, ...]) -> Tensor:
-    """torch's unfold, with channels and offsets apart."""
-    flat = functional.unfold(given, spec.kernel, dilation=spec.dilation, padding=padding, stride=spec.stride)
-    return flat.unflatten(1, (given.shape[1], -1))
+def _margins(spec: ConvSpec) -> tuple[int, int, int, int]:
+    """Padding (left, right, top, bottom); "same" puts an odd one right and below, as torch does."""
+    if not isinstance(spec.padding, str):
+        vertical, horizontal = spec.padding
+        return (horizontal, horizontal, vertical, vertical)
+    rows, columns = (d * (k - 1) for d, k in zip(spec.dilation, spec.kernel, strict=True))
+    return (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)

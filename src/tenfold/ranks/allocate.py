@@ -41,7 +41,8 @@ def allocate(table: Table, limits: Mapping[str, float], fixed: Mapping[str, floa
         A plan over all layers of the table that meets every limit.
 
     Raises:
-        BudgetError: no plan meets a limit; says what is the smallest possible, and which layers ship most of it.
+        BudgetError: no plan meets a limit; says what is the smallest possible, and which layers ship most of
+            it.
 
     Example:
         >>> keep, half = Candidate(None, 0.0, 100, 10, 400), Candidate(None, 1.0, 50, 10, 200)
@@ -73,8 +74,8 @@ def _check_feasible(table: Table, name: str, left: float, limit: float) -> None:
     largest = sorted(least, key=lambda layer: -least[layer])[:3]
     kept = max(limit - left, 0)
     raise BudgetError(
-        f"budget {name} <= {limit:,.0f}: the smallest possible is {smallest:,.0f}, of which {kept:,.0f} lie in "
-        f"parts that are kept and the most of the rest in {', '.join(largest) or 'no layer'}; raise the budget"
+        f"budget {name} <= {limit:,.0f}: the smallest possible is {smallest:,.0f}, of which {kept:,.0f} lie "
+        f"in parts that are kept and most of the rest in {', '.join(largest) or 'no layer'}; raise the budget"
     )
 
 
@@ -147,19 +148,30 @@ def _by_program(table: Table, room: Mapping[str, float]) -> dict[str, Candidate]
     """One binary variable a candidate, one row a layer and one a limit."""
     rows = [(layer, c) for layer, row in table.items() for c in row]
     rises = np.array([c.rise for _, c in rows])
-    layers = list(table)
-    member = np.array([[float(layer == mine) for mine, _ in rows] for layer in layers])
+    member = np.array([[float(layer == mine) for mine, _ in rows] for layer in table])
+    costs = np.array([[getattr(c, name) for _, c in rows] for name in room], dtype=float)
+    left = np.array(list(room.values()))
     # Scaled to its limit, each constraint has coefficients near 1, which the solver's tolerance wants.
-    costs = np.array([[getattr(c, name) / max(left, 1.0) for _, c in rows] for name, left in room.items()])
-    scale = float(rises.max()) or 1.0
-    solved = milp(
-        rises / scale,
-        integrality=np.ones(len(rows)),
-        bounds=Bounds(0, 1),
-        constraints=[LinearConstraint(member, 1, 1), LinearConstraint(costs, -np.inf, 1.0)],
-        options={"time_limit": _SECONDS},
-    )
-    if solved.x is None:
-        asked = ", ".join(f"{name} <= {left:,.0f}" for name, left in room.items())
-        raise BudgetError(f"no plan meets {asked} together, though each alone can be met: raise one of them")
-    return {layer: c for (layer, c), taken in zip(rows, solved.x, strict=True) if taken > 0.5}
+    unit = np.maximum(left, 1.0)
+    constraints = [
+        LinearConstraint(member, 1, 1),
+        LinearConstraint(costs / unit[:, None], -np.inf, left / unit),
+    ]
+    while True:
+        solved = milp(
+            rises / (float(rises.max()) or 1.0),
+            integrality=np.ones(len(rows)),
+            bounds=Bounds(0, 1),
+            constraints=constraints,
+            options={"time_limit": _SECONDS},
+        )
+        if solved.x is None:
+            asked = ", ".join(f"{name} <= {most:,.0f}" for name, most in room.items())
+            raise BudgetError(
+                f"no plan meets {asked} together, though each alone can be met: raise one of them"
+            )
+        taken = solved.x > 0.5
+        if (costs @ taken <= left).all():
+            return {layer: c for (layer, c), mine in zip(rows, taken, strict=True) if mine}
+        # A limit was missed by less than the solver's tolerance: that one plan is out, try again.
+        constraints.append(LinearConstraint(taken.astype(float), -np.inf, len(table) - 1))

@@ -122,7 +122,7 @@ def build_table(
     """
     layers = list(layers)
     tasks = [task for layer in layers for task in _tasks(layer, scheme)]
-    table = {layer.name: (_kept(layer),) for layer in layers}
+    table: dict[str, tuple[Candidate, ...]] = {layer.name: (_kept(layer),) for layer in layers}
     for done, (task, rises) in enumerate(_solve(tasks, cache, workers), start=1):
         table[task.layer.name] += _candidates(task, rises)
         if progress:

@@ -79,7 +79,8 @@ def check_rank(scheme: Scheme, spec: ConvSpec, rank: Rank) -> None:
     most = scheme.clip(spec, rank)
     if most != rank:
         raise RankError(
-            f"{scheme.name} rank {rank} = ({named}) is above what a kernel of shape {spec.shape} allows; use {most}"
+            f"{scheme.name} rank {rank} = ({named}) is above what a kernel of shape {spec.shape} allows; "
+            f"use {most}"
         )
 
 

@@ -25,7 +25,10 @@ from tenfold.schemes.spec import kernel_spec
 
 __all__ = ["Btd", "Cp", "Tucker"]
 
-_BLOCK_SIZES = (2, 3, 4, 8, 16)
+_BLOCK_SIZES = (2, 4, 8, 16)
+# Blocks above this many channels are tried only where the layer has 32 of them side by side: on
+# narrower layers they never won an allocation and took most of the time of the table.
+_SMALL_BLOCK = 2
 # The core solve factorises a matrix of order R*p*q; above this a candidate costs more than it is worth.
 _MOST_CORE_UNKNOWNS = 1536
 
@@ -101,7 +104,7 @@ class Btd:
     separable: ClassVar[bool] = False
 
     def clip(self, spec: ConvSpec, rank: Rank) -> Rank:
-        """p and q as for `Tucker`; R at most what tiles the kernel, where the fit is exact already."""
+        """As `Tucker` in p and q; R at most what tiles the kernel, where the fit is exact already."""
         n_out, n_in, kh, kw = spec.shape
         p, q = Tucker().clip(spec, (rank[1], rank[2]))
         tiles = -(-n_out // p) * -(-n_in // q)
@@ -126,11 +129,11 @@ class Btd:
         spec, ranks = kernel_spec(weight), {(1, *pair) for pair in Tucker().ladder(weight)}
         ranks |= {(count, 1, 1) for (count,) in Cp().ladder(weight)}
         for size in _BLOCK_SIZES:
-            if size > min(n_out, n_in) // 2:
+            if size > min(n_out, n_in) // (2 if size <= _SMALL_BLOCK else 32):
                 break
             pays = n_out * n_in * kh * kw // (size * (n_out + n_in + kh * kw * size))
             most = min(pays, _MOST_CORE_UNKNOWNS // (size * size))
-            counts = geometric_ladder(most, steps=12 if size < 4 else 8, least=max(2, 8 // size))
+            counts = geometric_ladder(most, steps=10 if size == 2 else 7, least=max(2, 8 // size))
             ranks |= {self.clip(spec, (count, size, size)) for count in counts if count > 1}
         return tuple(sorted(ranks))
 
@@ -153,7 +156,8 @@ class Btd:
             starts = [_read_blocks(start, (blocks, p, q))]
         else:
             norm = float(kernel.norm())
-            starts = [random_start(tuple(kernel.shape), (blocks, p, q), seed=seed, norm=norm)]
+            shape = (spec.out, spec.inp, kernel.shape[2])
+            starts = [random_start(shape, (blocks, p, q), seed=seed, norm=norm)]
             starts += [deflation_start(kernel, (blocks, p, q))] if sweeps >= 100 else []
         best = min((block_term(kernel, s, max_sweeps=sweeps) for s in starts), key=lambda fit: fit.error)
         return _write_blocks(weight, best)

@@ -58,7 +58,10 @@ class Svd:
 
 
 class SvdMirrored:
-    """`I -> r` pointwise, then `r -> O` with the whole spatial kernel: the SVD of the (in | out * k) unfolding."""
+    """`I -> r` pointwise, then `r -> O` with the whole spatial kernel.
+
+    The best rank-r approximation of the (in | out * k) unfolding.
+    """
 
     name: ClassVar[str] = "svd-mirrored"
     rank_names: ClassVar[tuple[str, ...]] = ("rank",)

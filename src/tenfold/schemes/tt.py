@@ -65,7 +65,7 @@ class Tt:
     def fit(
         self, weight: Tensor, rank: Rank, *, start: Weights | None = None, seed: int = 0, sweeps: int = 200
     ) -> Fit:
-        """TT-SVD or `start`, then at most `sweeps` passes over pairs of cores; deterministic without `seed`."""
+        """TT-SVD or `start`, then at most `sweeps` passes over pairs of cores; `seed` changes nothing."""
         del seed
         return _fit(self, weight, rank, start, sweeps)
 
@@ -148,7 +148,7 @@ def _write_train(train: list[Tensor], spec: ConvSpec, rank: Rank) -> Weights:
 
 def _read_train(weights: Weights, spec: ConvSpec, rank: Rank) -> list[Tensor]:
     """The train of stage weights that were laid out for `rank`."""
-    left = list(w.double() for w in weights)
+    left = [w.double() for w in weights]
     eye = torch.eye(max(spec.inp, spec.out), dtype=torch.float64, device=left[0].device)
     first = eye[: spec.inp, : spec.inp] if rank[0] == spec.inp else left.pop(0)[:, :, 0, 0].T
     last = eye[: spec.out, : spec.out] if rank[2] == spec.out else left.pop()[:, :, 0, 0].T

@@ -40,7 +40,7 @@ def augmented(
 def endless(
     images: Tensor, preprocessing: Preprocessing, augmentation: Augmentation, *, batch_size: int, seed: int
 ) -> Iterator[Tensor]:
-    """Batch after batch for ever, in a new random order each epoch; the last short batch of an epoch is dropped."""
+    """Batch after batch for ever, in a new order each epoch; an epoch's last short batch is dropped."""
     generator = torch.Generator().manual_seed(seed)
     batch_size = min(batch_size, len(images))
     while True:

@@ -23,17 +23,19 @@ def re_estimate_(model: nn.Module, batches: Iterable[Tensor]) -> None:
 
     Args:
         model: its training flags and momenta are left as they were.
-        batches: preprocessed images (n, channels, height, width), *augmented as in training*: on a network whose
-            statistics come from augmented images, plain ones cost up to three points of accuracy.
+        batches: preprocessed images (n, channels, height, width), *augmented as in training*: on a network
+            whose statistics come from augmented images, plain ones cost up to three points of accuracy.
     """
     norms = batch_norms(model)
     momenta = [norm.momentum for norm in norms]
-    with in_mode(model, training=False), torch.no_grad():
-        for norm in norms:
-            norm.train()
-            norm.reset_running_stats()
-            norm.momentum = None  # a plain average over all batches
-        for batch in batches:
-            model(batch)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
+    try:
+        with in_mode(model, training=False), torch.no_grad():
+            for norm in norms:
+                norm.train()
+                norm.reset_running_stats()
+                norm.momentum = None  # a plain average over all batches
+            for batch in batches:
+                model(batch)
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -84,39 +85,53 @@ def train_(
     Raises:
         NonFiniteError: the loss is NaN or inf.
     """
-    generator = torch.Generator().manual_seed(seed)
     batch_size = min(settings.batch_size, len(data))
     steps = settings.epochs * (len(data) // batch_size)
     if steps == 0:
         return
-    optimiser = torch.optim.SGD(
-        model.parameters(),
-        lr=settings.rate,
-        momentum=settings.momentum,
-        nesterov=settings.momentum > 0,
-        weight_decay=settings.weight_decay,
+    optimiser = _sgd(model, settings)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, settings.rate, total_steps=steps, cycle_momentum=False
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.rate, total_steps=steps)
-    example = preprocessing.apply(data.images[:32])
+    batches = _labelled(data, preprocessing, augmentation, batch_size=batch_size, seed=seed)
     with ExitStack() as stack:
-        stack.enter_context(rebuilt(model, faster_rebuilt(model, example)))
+        stack.enter_context(rebuilt(model, faster_rebuilt(model, preprocessing.apply(data.images[:32]))))
         stack.enter_context(in_mode(model, training=True))
-        for step in range(1, steps + 1):
-            if (step - 1) % (len(data) // batch_size) == 0:
-                order = torch.randperm(len(data), generator=generator)
-            places = order[((step - 1) * batch_size) % (len(data) // batch_size * batch_size) :][:batch_size]
-            varied = crop_flip(
-                data.images[places], generator, padding=augmentation.padding, flip=augmentation.flip
-            )
-            batch = preprocessing.apply(varied).contiguous(memory_format=torch.channels_last)
+        for step, (batch, labels) in enumerate(islice(batches, steps), start=1):
             rate = float(schedule.get_last_lr()[0])
-            loss = _step(model, batch, data.labels[places], optimiser)
+            loss = _step(model, batch, labels, optimiser)
             if not math.isfinite(loss):
                 raise NonFiniteError(
                     f"training step {step}: the loss is {loss}; lower the rate of {rate:.2g}"
                 )
             schedule.step()
             yield TrainingState(step, steps, 1 + (step - 1) * settings.epochs // steps, loss, rate)
+
+
+def _sgd(model: nn.Module, settings: Training) -> torch.optim.SGD:
+    """The optimiser of the settings."""
+    return torch.optim.SGD(
+        model.parameters(),
+        lr=settings.rate,
+        momentum=settings.momentum,
+        nesterov=settings.momentum > 0,
+        weight_decay=settings.weight_decay,
+    )
+
+
+def _labelled(
+    data: Dataset, preprocessing: Preprocessing, augmentation: Augmentation, *, batch_size: int, seed: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images and labels, batch after batch for ever; an epoch's last short batch is dropped."""
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        order = torch.randperm(len(data), generator=generator)
+        for places in order.split(batch_size)[: len(data) // batch_size]:
+            varied = crop_flip(
+                data.images[places], generator, padding=augmentation.padding, flip=augmentation.flip
+            )
+            batch = preprocessing.apply(varied).contiguous(memory_format=torch.channels_last)
+            yield batch, data.labels[places]
 
 
 def _step(model: nn.Module, batch: Tensor, labels: Tensor, optimiser: torch.optim.Optimizer) -> float:

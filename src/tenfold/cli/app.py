@@ -1,0 +1,148 @@
+"""The command `tenfold`. PyTorch is imported by the command that needs it: help must come at once."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from tenfold.cli.options import given, takes_settings
+from tenfold.config import CompressSettings, InspectSettings, read_toml
+from tenfold.core.errors import TenfoldError
+
+if TYPE_CHECKING:
+    from tenfold.runs.directory import RunDirectory
+
+__all__ = ["app", "main"]
+
+_REFUSED = 2
+_INTERRUPTED = 130
+
+
+class _Group(TyperGroup):
+    """All commands; an error the user can put right is one line, any other keeps its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except TenfoldError as error:
+            typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+            raise typer.Exit(_REFUSED) from None
+        except KeyboardInterrupt:
+            typer.echo("interrupted: nothing was left behind", err=True)
+            raise typer.Exit(_INTERRUPTED) from None
+
+
+app = typer.Typer(
+    name="tenfold",
+    cls=_Group,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Makes a convolutional network several times smaller, every rank chosen by itself.",
+)
+
+
+def main() -> None:
+    """What the console script and ``python -m tenfold`` start."""
+    app(prog_name="tenfold")
+
+
+def _show_version(asked: bool) -> None:
+    """Print the version and end."""
+    if asked:
+        typer.echo(f"tenfold {version('tenfold')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _tenfold(
+    show_version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")
+    ] = False,
+) -> None:
+    """Makes a convolutional network several times smaller, every rank chosen by itself."""
+
+
+@app.command()
+def demo(
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Run directory; else the first free one of runs/demo, runs/demo-2, ..."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything that is random.")] = 0,
+) -> None:
+    """Train, compress and export a small network on the digits of scikit-learn; no network access."""
+    from tenfold.cli.render import progress_bars
+    from tenfold.jobs.demo import demo as run_demo
+
+    with progress_bars() as tell:
+        run = run_demo(out, seed=seed, progress=tell)
+    _show_run(run)
+
+
+@app.command()
+@takes_settings(CompressSettings)
+def compress(
+    job: Annotated[
+        Path | None, typer.Option(help="Job file (TOML) with settings; options given beside it go before it.")
+    ] = None,
+    **values: Any,
+) -> None:
+    """Compress a trained network to a budget and write a run directory."""
+    settings = CompressSettings.make(_merged(job, given(values)))
+    from tenfold.cli.render import progress_bars
+    from tenfold.jobs.compress import run as run_compress
+
+    with progress_bars() as tell:
+        run = run_compress(settings, tell)
+    _show_run(run)
+
+
+@app.command()
+@takes_settings(InspectSettings)
+def inspect(**values: Any) -> None:
+    """List the layers of a network: what can be factorised, and what a budget would make of them."""
+    settings = InspectSettings.make(given(values))
+    from tenfold.cli.render import inspection_table, progress_bars, show
+    from tenfold.jobs.inspect import inspect as run_inspect
+
+    with progress_bars() as tell:
+        inspection = run_inspect(settings, tell)
+    show(inspection_table(inspection))
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Run directory.")],
+    out: Annotated[Path | None, typer.Option(help="File to write; else the model.onnx of the run.")] = None,
+) -> None:
+    """Export the compressed network of a run to ONNX, and measure it beside the original."""
+    from tenfold.cli.render import export_table, progress_bars, show
+    from tenfold.jobs.export import export as run_export
+
+    with progress_bars() as tell:
+        exported = run_export(run, out, tell)
+    show(export_table(exported))
+    typer.echo(f"exported to {exported.path}")
+
+
+def _merged(job: Path | None, options: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a job file, with the options that go before them."""
+    values = read_toml(job) if job is not None else {}
+    for one, other in (("plan", "budget"), ("budget", "plan")):
+        if one in options and other not in options:
+            values.pop(other, None)  # each says what may ship: the one given now holds
+    return {**values, **options}
+
+
+def _show_run(run: RunDirectory) -> None:
+    """The figures of a finished run, and where it is."""
+    from tenfold.cli.render import report_table, show
+
+    show(report_table(run.read_report()))
+    typer.echo(f"run directory: {run.path}")

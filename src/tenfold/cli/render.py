@@ -1,0 +1,180 @@
+"""Tables on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from tenfold.core.plan import Choice
+    from tenfold.core.report import Report
+    from tenfold.jobs.export import Exported
+    from tenfold.jobs.inspect import Inspection
+    from tenfold.layers.census import LayerInfo
+    from tenfold.pipeline import Progress as Tell
+
+__all__ = ["export_table", "inspection_table", "progress_bars", "report_table", "show"]
+
+_WIDTH = 140  # of a table that goes to a file or a pipe
+_PHASES = {
+    "load": "reading images",
+    "pretrain": "training the network",
+    "statistics": "measuring layers",
+    "candidates": "trying ranks",
+    "refine": "refining ranks",
+    "fit": "factorising",
+    "recover": "recovering",
+    "train": "fine-tuning",
+    "evaluate": "testing",
+    "export": "exporting",
+}
+
+
+@contextmanager
+def progress_bars() -> Iterator[Tell]:
+    """A function to tell progress to: one bar a phase, on stderr."""
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(finished_text=" "),
+        TextColumn("{task.description:<20}"),
+        BarColumn(),
+        TextColumn("{task.completed:>5.0f}/{task.total:.0f}"),
+        TimeElapsedColumn(),
+    )
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+
+        def tell(phase: str, done: int, total: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = bars.add_task(_PHASES.get(phase, phase), total=total)
+            bars.update(tasks[phase], completed=done, total=total)
+
+        yield tell
+
+
+def show(table: Table) -> None:
+    """Print a table to stdout."""
+    Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)
+
+
+def report_table(report: Report) -> Table:
+    """Before and after, as a run measured it."""
+    table = _table("", "before", "after", "after / before")
+    rows = (
+        ("test accuracy, %", "accuracy", ".2f"),
+        ("parameters", "params", ",.0f"),
+        ("MACs", "macs", ",.0f"),
+        ("ONNX file, bytes", "size_bytes", ",.0f"),
+        ("latency, ms", "latency_ms", ".3f"),
+    )
+    for title, name, form in rows:
+        before, after = getattr(report.before, name), getattr(report.after, name)
+        table.add_row(title, *_compared(before, after, form, points=name == "accuracy"))
+    table.caption = "latency: median for one image, one thread of ONNX Runtime, both networks in turns"
+    return table
+
+
+def export_table(exported: Exported) -> Table:
+    """Sizes and latencies, beside the original's where it could be built again."""
+    table = _table("", "original", "compressed", "compressed / original")
+    original, compressed = exported.original, exported.compressed
+    size, time = (original.size_bytes, original.latency.median_ms) if original else (None, None)
+    table.add_row("ONNX file, bytes", *_compared(size, compressed.size_bytes, ",.0f"))
+    table.add_row("latency, ms", *_compared(time, compressed.latency.median_ms, ".3f"))
+    table.caption = f"largest relative difference from torch: {exported.difference:.1e}"
+    if exported.reason:
+        table.caption += f"; no original: {exported.reason}"
+    return table
+
+
+def inspection_table(inspection: Inspection) -> Table:
+    """The layers of a network and, with a budget, what would become of them."""
+    table = _table("layer", "kernel", "input", "parameters", "MACs", "factorised")
+    for name in ("kernel", "input"):
+        next(column for column in table.columns if column.header == name).justify = "left"
+    table.columns[-1].justify, table.columns[-1].overflow = "left", "fold"
+    prediction = inspection.prediction
+    if prediction is not None:
+        for header in ("parameters then", "MACs then"):
+            table.add_column(header, justify="right")
+    for info in inspection.census.layers:
+        choice = prediction.choices[info.name] if prediction else None
+        row = [
+            info.name,
+            _kernel(info),
+            _input(info),
+            f"{info.params:,}",
+            f"{info.macs:,}",
+            _verdict(info, choice, planned=prediction is not None),
+        ]
+        if prediction is not None:
+            row += [f"{prediction.params[info.name]:,}", f"{prediction.macs[info.name]:,}"]
+        table.add_row(*row)
+    _add_totals(table, inspection)
+    return table
+
+
+def _table(*headers: str) -> Table:
+    """An empty table; figures stand to the right, the first column to the left."""
+    table = Table(caption_justify="left")
+    for number, header in enumerate(headers):
+        table.add_column(header, justify="right" if number else "left")
+    return table
+
+
+def _compared(
+    before: float | None, after: float | None, form: str, *, points: bool = False
+) -> tuple[str, str, str]:
+    """Two figures and how they compare; "-" for one that was not measured."""
+    shown = ["-" if value is None else f"{value:{form}}" for value in (before, after)]
+    if before is None or after is None:
+        return shown[0], shown[1], "-"
+    ratio = f"{after / before:.3f}" if before else "-"
+    return shown[0], shown[1], f"{after - before:+.2f} points" if points else ratio
+
+
+def _kernel(info: LayerInfo) -> str:
+    """Class and shape of a layer."""
+    if info.spec is None:
+        return info.kind
+    out, inp, kh, kw = info.spec.shape
+    groups = f", {info.spec.groups} groups" if info.spec.groups > 1 else ""
+    return f"{info.kind} {inp} -> {out}, {kh}x{kw}{groups}"
+
+
+def _input(info: LayerInfo) -> str:
+    """Size of the input, of the first call where there are several."""
+    if not info.sizes:
+        return "-"
+    height, width = info.sizes[0]
+    more = f" x{len(info.sizes)}" if len(info.sizes) > 1 else ""
+    return f"{height}x{width}{more}"
+
+
+def _verdict(info: LayerInfo, choice: Choice | None, *, planned: bool) -> str:
+    """Whether a layer can be factorised, and how it would be."""
+    if info.reason:
+        return f"no, {info.reason}"
+    if not planned:
+        return "yes"
+    if choice is None:
+        return "kept: no chain is worth it here"
+    return f"{choice.scheme} {'x'.join(map(str, choice.rank))}"
+
+
+def _add_totals(table: Table, inspection: Inspection) -> None:
+    """The last row."""
+    counted, prediction = inspection.census, inspection.prediction
+    table.add_section()
+    row = ["whole network", "", "", f"{counted.params:,}", f"{counted.macs:,}"]
+    if prediction is None:
+        table.add_row(*row, "")
+    else:
+        rise = f"predicted rise {prediction.rise:.3g}"
+        table.add_row(*row, rise, f"{prediction.total_params:,}", f"{prediction.total_macs:,}")

@@ -1,0 +1,1 @@
+"""Jobs: what the command line and any other front end start, from settings to files."""

@@ -1,0 +1,215 @@
+"""The network and the images of a job, and all that can be wrong with them before the work begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from tenfold.config import CompressSettings, NetworkSettings
+from tenfold.core.errors import (
+    BudgetError,
+    PlanError,
+    RankError,
+    ShapeError,
+    UnknownNameError,
+    WeightsError,
+    nearest,
+)
+from tenfold.core.plan import Plan
+from tenfold.data.cache import cache_directory
+from tenfold.data.dataset import Splits
+from tenfold.data.source import data_names, load_data
+from tenfold.layers.census import Census, LayerInfo
+from tenfold.layers.mode import in_mode
+from tenfold.pipeline import Options
+from tenfold.schemes.base import check_rank
+from tenfold.schemes.registry import get_scheme
+from tenfold.train.batches import Augmentation
+from tenfold.train.recover import Recovery
+from tenfold.train.supervised import Training
+from tenfold.zoo.build import architectures, build
+from tenfold.zoo.weights import load_weights
+
+__all__ = [
+    "check_answer",
+    "check_names",
+    "check_plan",
+    "filled_in",
+    "images_of",
+    "network_of",
+    "options_of",
+    "with_kept_layers",
+]
+
+_Settings = TypeVar("_Settings", bound=NetworkSettings)
+
+_MIRRORED = ("digits", "mnist")  # a mirrored digit is no digit
+_SHOWN = 3
+_RANDOM = ("torchvision", "timm")  # origins whose networks come with random weights
+
+
+def check_names(settings: NetworkSettings) -> None:
+    """Refuse, before any image is read, a network that does not exist and a checkpoint that is not there.
+
+    Raises:
+        UnknownNameError: tenfold has no network of that name, and it is no factory.
+        WeightsError: no checkpoint where one is needed, or no such file.
+    """
+    origin, colon, _ = settings.arch.partition(":")
+    if not colon and settings.arch not in architectures():
+        raise UnknownNameError("architecture", settings.arch, architectures())
+    if settings.weights is not None and not settings.weights.is_file():
+        met = "it is a folder" if settings.weights.is_dir() else "there is no such file"
+        raise WeightsError(
+            f"weights {settings.weights}: {met}; give a safetensors file or a torch checkpoint"
+        )
+    if (
+        isinstance(settings, CompressSettings)
+        and settings.weights is None
+        and (not colon or origin in _RANDOM)
+    ):
+        raise WeightsError(
+            f"{settings.arch} comes with random weights: give --weights, the checkpoint of a trained network"
+        )
+
+
+def images_of(settings: NetworkSettings) -> Splits:
+    """The data set of the settings; they name one."""
+    return load_data(
+        settings.data or "",
+        resize=settings.resize,
+        channels=settings.channels,
+        mean=settings.mean,
+        std=settings.std,
+    )
+
+
+def network_of(settings: NetworkSettings, *, classes: int, channels: int) -> nn.Module:
+    """The network of the settings, in evaluation mode, with its weights where a checkpoint is named."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        model = build(settings.arch, classes=classes, channels=channels)
+    if settings.weights is not None:
+        load_weights(model, settings.weights)
+    return model.eval()
+
+
+def check_answer(model: nn.Module, data: Splits) -> None:
+    """Refuse a network that does not classify these images.
+
+    Raises:
+        ShapeError: the network cannot take an image, or does not answer with one logit a class.
+    """
+    example = data.preprocessing.apply(data.test.images[:1])
+    dtype = next((p.dtype for p in model.parameters()), torch.float32)
+    with in_mode(model, training=False), torch.no_grad():
+        try:
+            answer = model(example.to(dtype))
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            line = str(error).partition("\n")[0]
+            raise ShapeError(
+                f"the network does not take images of shape {tuple(example.shape[1:])}: {line}; "
+                "set resize and channels"
+            ) from error
+    met = tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
+    wanted = (1, len(data.test.classes))
+    if met != wanted:
+        raise ShapeError(
+            f"the network answers an image with {met}, the data needs logits of shape {wanted}: "
+            "give the network or the images that go together"
+        )
+
+
+def check_plan(path: Path, counted: Census) -> Plan:
+    """Read a plan and refuse one that the network cannot follow, before any layer is fitted.
+
+    Raises:
+        PlanError: the file cannot be read, or names a layer that is not there or must be kept.
+        UnknownNameError: no such scheme.
+        RankError: a rank does not fit its layer.
+    """
+    try:
+        plan = Plan.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        cause = (isinstance(error, OSError) and error.strerror) or "this is no text"
+        raise PlanError(f"plan {path}: {cause}; give the plan.json of a run") from None
+    except PlanError as error:
+        raise PlanError(f"{path}: {error}") from None
+    names = [layer.name for layer in counted.layers]
+    for name, choice in plan.items():
+        if name not in names:
+            raise PlanError(f"{path}: no layer {name!r} in this network; {nearest(name, names)}")
+        info = counted.layer(name)
+        if choice is None:
+            continue
+        if info.reason or info.spec is None:
+            raise PlanError(f"{path}: {name} cannot be factorised: {info.reason}; write null for it")
+        try:
+            check_rank(get_scheme(choice.scheme), info.spec.group, choice.rank)
+        except RankError as error:
+            raise RankError(f"{path}: {name}: {error}") from None
+    return plan
+
+
+def filled_in(settings: _Settings, data: Splits) -> _Settings:
+    """The settings with everything that was left to be found out, now that the images are known."""
+    return settings.with_values(
+        weights=settings.weights and settings.weights.resolve(),
+        data=settings.data if settings.data in data_names() else str(Path(settings.data or "").resolve()),
+        channels=data.train.images.shape[1],
+        mean=data.preprocessing.mean,
+        std=data.preprocessing.std,
+        padding=settings.padding if settings.padding is not None else _padding(data),
+        flip=settings.flip if settings.flip is not None else settings.data not in _MIRRORED,
+        cache=settings.cache or cache_directory() / "fits",
+    )
+
+
+def options_of(settings: NetworkSettings) -> Options:
+    """What the pipeline makes of settings that are filled in."""
+    common = {
+        "metric": settings.metric,
+        "calibration": settings.calibration,
+        "augmentation": Augmentation(padding=settings.padding or 0, flip=bool(settings.flip)),
+        "workers": settings.workers,
+        "seed": settings.seed,
+        "cache": settings.cache,
+    }
+    if not isinstance(settings, CompressSettings):
+        return Options(**common)  # type: ignore[arg-type]
+    return Options(
+        **common,  # type: ignore[arg-type]
+        held_out=settings.held_out,
+        recovery=Recovery(
+            steps=settings.recovery_steps, batch_size=settings.recovery_batch, rate=settings.recovery_rate
+        ),
+        training=Training(
+            epochs=settings.epochs,
+            batch_size=settings.batch,
+            rate=settings.rate,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+        ),
+    )
+
+
+def with_kept_layers(error: BudgetError, counted: Census) -> BudgetError:
+    """The same error, with the kept layers that stand in the way."""
+    kept = sorted((layer for layer in counted.layers if layer.reason), key=lambda layer: -layer.params)
+    if not kept:
+        return error
+    rest = f" and {len(kept) - _SHOWN} more" if len(kept) > _SHOWN else ""
+    return BudgetError(f"{error} (kept layers: {', '.join(map(_named, kept[:_SHOWN]))}{rest})")
+
+
+def _named(layer: LayerInfo) -> str:
+    """A kept layer in an error message."""
+    return f"{layer.name} with {layer.params:,} params and {layer.macs:,} macs"
+
+
+def _padding(data: Splits) -> int:
+    """An eighth of the height, as is usual for images of 32x32, and no more than there."""
+    return min(4, data.train.images.shape[2] // 8)

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tenfold.jobs import events
+from tenfold.jobs.events import recorded, silent
+from tenfold.runs.directory import RunDirectory
+
+
+def test_records_changes_seconds_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(events, "monotonic", lambda: now[0])
+    told: list[tuple[str, int, int]] = []
+    run = RunDirectory.create(tmp_path / "run")
+    tell = recorded(lambda *what: told.append(what), run)
+    for step, seconds in enumerate((0, 0.4, 0.9, 1.1, 1.2)):
+        now[0] = 100 + seconds
+        tell("fit", step, 9)
+    tell("fit", 9, 9)
+    tell("train", 0, 2)
+    assert told == [*(("fit", n, 9) for n in (0, 1, 2, 3, 4, 9)), ("train", 0, 2)]
+    written = [(event["phase"], event["done"]) for event in run.events()]
+    assert written == [("fit", 0), ("fit", 3), ("fit", 9), ("train", 0)]
+
+
+def test_silent_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    silent("fit", 0, 1)
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from itertools import chain, islice
+
+import pytest
+import torch
+from torch import Tensor
+
+from tenfold.data.dataset import Preprocessing
+from tenfold.train.batches import Augmentation, augmented, endless
+
+NONE = Augmentation(padding=0, flip=False)
+GREY = Preprocessing((0.5,), (0.25,))
+# Each image is of one brightness of its own, so that a batch tells which images are in it.
+IMAGES = torch.arange(23, dtype=torch.uint8).reshape(-1, 1, 1, 1).expand(-1, 1, 4, 4).contiguous() + 1
+
+
+def which(batch: Tensor) -> list[int]:
+    """Numbers of the images in a preprocessed batch."""
+    return [round(float(value)) - 1 for value in ((batch.amax((1, 2, 3)) * 0.25 + 0.5) * 255)]
+
+
+def test_one_pass_goes_through_all_images_in_order():
+    batches = list(augmented(IMAGES, GREY, NONE, batch_size=10, seed=0))
+    assert [len(batch) for batch in batches] == [10, 10, 3]
+    assert list(chain.from_iterable(map(which, batches))) == list(range(23))
+    torch.testing.assert_close(torch.cat(batches), GREY.apply(IMAGES), rtol=0, atol=0)
+    assert all(b.is_contiguous(memory_format=torch.channels_last) for b in batches)
+
+
+def test_an_epoch_shows_every_image_once_and_drops_the_short_batch():
+    batches = [which(b) for b in islice(endless(IMAGES, GREY, NONE, batch_size=5, seed=0), 12)]
+    assert all(len(batch) == 5 for batch in batches)
+    epochs = [list(chain.from_iterable(batches[4 * n : 4 * n + 4])) for n in range(3)]
+    for epoch in epochs:
+        assert len(set(epoch)) == 20
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    assert set().union(*epochs) == set(range(23))
+
+
+def test_a_batch_larger_than_the_set_is_the_set():
+    for batch in islice(endless(IMAGES[:7], GREY, NONE, batch_size=100, seed=0), 3):
+        assert sorted(which(batch)) == list(range(7))
+
+
+@pytest.mark.parametrize("make", [augmented, endless])
+def test_same_seed_same_bits(make):
+    def first(seed: int) -> Tensor:
+        return torch.cat(list(islice(make(IMAGES, GREY, Augmentation(), batch_size=8, seed=seed), 2)))
+
+    state = torch.get_rng_state()
+    assert torch.equal(first(3), first(3))
+    assert not torch.equal(first(3), first(4))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("make", [augmented, endless])
+@pytest.mark.parametrize(("padding", "flip"), [(0, False), (2, False), (0, True)])
+def test_images_are_varied_as_asked(make, padding, flip):
+    image = torch.zeros(1, 1, 6, 6, dtype=torch.uint8)
+    image[..., 2, 1] = 255  # off the middle
+    images = image.expand(512, -1, -1, -1).contiguous()  # each of 25 places is missed once in 10^9
+    batch = next(make(images, GREY, Augmentation(padding, flip), batch_size=512, seed=0))
+    spots = {tuple(int(n) for n in (one[0] > 0).nonzero()[0]) for one in batch if (one > 0).any()}
+    expected = {(2 + a, 1 + b) for a in range(-padding, padding + 1) for b in range(-padding, padding + 1)}
+    expected = {(a, b) for a, b in expected if 0 <= a < 6 and 0 <= b < 6} | ({(2, 4)} if flip else set())
+    assert spots == expected
+    assert float(batch.min()) == -2.0  # black before normalisation

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tenfold.data.dataset import Dataset, Preprocessing
+from tenfold.train.evaluate import Evaluation, evaluate
+
+RAW = Preprocessing((0.0,), (1 / 255,))
+
+
+class Table(nn.Module):
+    """Logits that an image's only pixel looks up."""
+
+    def __init__(self, logits: list[list[float]], dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.tensor(logits, dtype=dtype))
+        self.sizes: list[int] = []
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert not self.training
+        assert not torch.is_grad_enabled()
+        self.sizes.append(len(x))
+        return self.drop(self.logits[x.flatten().round().long()])
+
+
+def data(pixels: list[int], labels: list[int]) -> Dataset:
+    images = torch.tensor(pixels, dtype=torch.uint8).reshape(-1, 1, 1, 1)
+    return Dataset(images, torch.tensor(labels), ("a", "b", "c"))
+
+
+LOGITS = [[0.0, 0.0, math.log(2)], [math.log(6), math.log(3), 0.0]]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 250])
+def test_hand_count(batch_size):
+    # Softmax of the rows: (1/4, 1/4, 1/2) and (6/10, 3/10, 1/10).
+    net = Table(LOGITS).train()
+    found = evaluate(net, data([0, 0, 1, 1, 1], [2, 0, 0, 1, 0]), RAW, batch_size=batch_size)
+    loss = -(math.log(1 / 2) + math.log(1 / 4) + math.log(0.6) + math.log(0.3) + math.log(0.6)) / 5
+    assert found.accuracy == 60.0
+    assert found.loss == pytest.approx(loss, rel=1e-6)  # float32
+    assert isinstance(found, Evaluation)
+    assert sum(net.sizes) == 5
+    assert max(net.sizes) == min(batch_size, 5)
+
+
+def test_the_network_is_left_in_its_mode():
+    net = Table(LOGITS).train()
+    net.drop.eval()
+    evaluate(net, data([0], [0]), RAW)
+    assert net.training
+    assert not net.drop.training
+
+
+def test_preprocessing_is_applied():
+    double = Preprocessing((0.0,), (2 / 255,))  # halves the pixel
+    assert evaluate(Table(LOGITS), data([2], [0]), double).accuracy == 100.0
+
+
+def test_half_precision_logits_are_summed_in_float32():
+    found = evaluate(Table(LOGITS, torch.bfloat16), data([0] * 400, [2] * 400), RAW)
+    # log 2 is stored in 8 bits; summed in as many it would stray by far more.
+    assert found.loss == pytest.approx(math.log(2), rel=2**-8)

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from odd_layers import seeded
+from tenfold.compression.oneshot import decompose_model
+from tenfold.core.errors import NonFiniteError
+from tenfold.core.plan import Choice, Plan
+from tenfold.data.dataset import Dataset, Preprocessing
+from tenfold.data.digits import read_digits
+from tenfold.train.batches import Augmentation
+from tenfold.train.evaluate import evaluate
+from tenfold.train.supervised import Training, TrainingState, train_
+
+GREY = Preprocessing((0.3,), (0.35,))
+NONE = Augmentation(padding=0, flip=False)
+
+
+def network() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 12, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12 * 16, 10)
+    )
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[Dataset, Dataset]:
+    return read_digits()
+
+
+@pytest.fixture(scope="module")
+def few(digits) -> Dataset:
+    return digits[0].subset(torch.arange(60))
+
+
+def run(model: nn.Module, data: Dataset, **changes) -> list[TrainingState]:
+    options = {
+        "settings": Training(epochs=2, batch_size=25, rate=0.05),
+        "augmentation": Augmentation(padding=1, flip=False),
+        **changes,
+    }
+    return list(train_(model, data, GREY, **options))
+
+
+def bits(net: nn.Module) -> list[Tensor]:
+    return [tensor.clone() for tensor in net.state_dict().values()]
+
+
+def equal(one: list[Tensor], other: list[Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_it_learns_digits(digits):
+    train, test = digits
+    net = seeded(network)
+    before = evaluate(net, test, GREY)
+    states = run(net, train.subset(torch.arange(600)), settings=Training(epochs=8, batch_size=32, rate=0.1))
+    after = evaluate(net, test, GREY)
+    assert before.accuracy < 30
+    assert after.accuracy > 90
+    assert sum(s.loss for s in states[-18:]) < sum(s.loss for s in states[:18]) / 4
+
+
+def test_one_state_a_step(few):
+    states = run(seeded(network), few, settings=Training(epochs=3, batch_size=25, rate=0.05))
+    assert [s.step for s in states] == [1, 2, 3, 4, 5, 6]
+    assert [s.epoch for s in states] == [1, 1, 2, 2, 3, 3]
+    assert {s.steps for s in states} == {6}
+    assert 0.04 < max(s.rate for s in states) <= 0.05
+    assert min(s.rate for s in states) < 0.05 / 20
+
+
+@pytest.mark.usefixtures("fixed_form")
+def test_same_seed_same_bits(few):
+    found = []
+    for seed in (1, 1, 2):
+        net = seeded(network)
+        found.append((run(net, few, seed=seed), bits(net)))
+    assert found[0][0] == found[1][0]
+    assert equal(found[0][1], found[1][1])
+    assert not equal(found[0][1], found[2][1])
+
+
+@pytest.mark.usefixtures("fixed_form")
+def test_the_labels_are_what_is_learned(few):
+    net, other = seeded(network), seeded(network)
+    run(net, few)
+    run(other, Dataset(few.images, few.labels.flip(0), few.classes))
+    assert not equal(bits(net), bits(other))
+
+
+def by_hand(net: nn.Module, data: Dataset, settings: Training, rates: list[float]) -> None:
+    """SGD with Nesterov momentum and weight decay over the whole set at once."""
+    speeds = [torch.zeros_like(p) for p in net.parameters()]
+    for rate in rates:
+        loss = functional.cross_entropy(net(GREY.apply(data.images)), data.labels)
+        gradients = torch.autograd.grad(loss, list(net.parameters()))
+        total = float(torch.stack([g.norm() for g in gradients]).norm())
+        with torch.no_grad():
+            for p, gradient, speed in zip(net.parameters(), gradients, speeds, strict=True):
+                slope = gradient * min(1.0, 5.0 / total) + settings.weight_decay * p
+                speed.mul_(settings.momentum).add_(slope)
+                p.sub_(rate * (slope + settings.momentum * speed))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Training(epochs=4, batch_size=999, rate=0.1, momentum=0.7, weight_decay=0.1),
+        Training(epochs=4, batch_size=999, rate=0.1, momentum=0.0, weight_decay=0.0),
+    ],
+)
+def test_every_setting_reaches_the_optimiser(few, settings):
+    net, reference = seeded(network), seeded(network)
+    states = run(net, few, settings=settings, augmentation=NONE)
+    assert len(states) == 4
+    by_hand(reference, few, settings, [s.rate for s in states])
+    for one, other in zip(net.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)  # the order of float32 sums differs
+
+
+def test_no_epochs_change_nothing(few):
+    net = seeded(network)
+    before = bits(net)
+    assert run(net, few, settings=Training(epochs=0)) == []
+    assert equal(bits(net), before)
+
+
+def test_nan_stops_it_by_step(few):
+    net = seeded(network)
+    with torch.no_grad():
+        net[4].bias[0] = float("nan")
+    with pytest.raises(NonFiniteError, match="training step 1: the loss is nan; lower the rate"):
+        run(net, few)
+
+
+def test_chains_are_trained_and_stand_there_afterwards(few, monkeypatch):
+    net = decompose_model(
+        seeded(network).eval(), Plan({"4": Choice("svd", (4,))}), GREY.apply(few.images[:1])
+    )
+    monkeypatch.setattr("tenfold.train.supervised.faster_rebuilt", lambda *_args, **_options: ["4"])
+    before, objects = copy.deepcopy(net), {n: id(m) for n, m in net.named_modules()}
+    steps = train_(net, few, GREY, settings=Training(epochs=2), augmentation=NONE)
+    next(steps)
+    assert net.training
+    steps.close()
+    assert {n: id(m) for n, m in net.named_modules()} == objects
+    assert not net.training
+    assert not torch.equal(net[4][0].weight, before[4][0].weight)
