@@ -23,7 +23,14 @@ import time
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results" / "oneshot.json"
-CELLS = [("resnet20", 2.0), ("resnet20", 3.0), ("resnet20", 5.0), ("resnet20", 8.0), ("resnet56", 3.0), ("resnet56", 5.0)]
+CELLS = [
+    ("resnet20", 2.0),
+    ("resnet20", 3.0),
+    ("resnet20", 5.0),
+    ("resnet20", 8.0),
+    ("resnet56", 3.0),
+    ("resnet56", 5.0),
+]
 ASKED = {
     ("resnet20", 2.0): (91.4, 91.7),
     ("resnet20", 3.0): (90.4, 91.2),
@@ -35,7 +42,9 @@ ASKED = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("action", choices=["run", "table"])
     parser.add_argument("--only", default="", help="run cells whose name contains this")
     parser.add_argument("--seeds", type=int, default=1)
@@ -47,7 +56,14 @@ def main() -> None:
         return
     for seed, (network, ratio) in itertools.product(range(arguments.seeds), CELLS):
         if arguments.only in f"{network} {ratio:g}x":
-            keep(f"{network} {ratio:g}x tenfold-{arguments.scheme} seed {seed}", tenfold, network, ratio, seed, arguments.scheme)
+            keep(
+                f"{network} {ratio:g}x tenfold-{arguments.scheme} seed {seed}",
+                tenfold,
+                network,
+                ratio,
+                seed,
+                arguments.scheme,
+            )
             if arguments.peer and seed == 0:
                 keep(f"{network} {ratio:g}x peer seed {seed}", peer, network, ratio, seed)
 
@@ -61,7 +77,11 @@ def keep(key: str, work, *arguments) -> None:
     if key in load():
         return
     print(key, flush=True)
-    found = {**work(*arguments), "machine": platform.processor() or platform.machine(), "cores": os.cpu_count()}
+    found = {
+        **work(*arguments),
+        "machine": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+    }
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps({**load(), key: found}, indent=1) + "\n")
     print(found, flush=True)
@@ -75,9 +95,27 @@ def tenfold(network: str, ratio: float, seed: int, scheme: str) -> dict[str, flo
     """One run of the command line, no fit kept from an earlier one."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        command = [sys.executable, "-m", "tenfold", "compress", "--arch", network, "--epochs", "0", "--out", str(out)]
+        command = [
+            sys.executable,
+            "-m",
+            "tenfold",
+            "compress",
+            "--arch",
+            network,
+            "--epochs",
+            "0",
+            "--out",
+            str(out),
+        ]
         command += ["--weights", str(data_folder() / f"cifar10-{network}.safetensors"), "--scheme", scheme]
-        command += ["--data", str(data_folder() / "cifar10.zip"), "--budget", f"params={1 / ratio}", "--seed", str(seed)]
+        command += [
+            "--data",
+            str(data_folder() / "cifar10.zip"),
+            "--budget",
+            f"params={1 / ratio}",
+            "--seed",
+            str(seed),
+        ]
         begin = time.perf_counter()
         subprocess.run(command, check=True, env={**os.environ, "TENFOLD_FITS": str(Path(folder) / "fits")})
         seconds = time.perf_counter() - begin
@@ -121,13 +159,22 @@ def peer(network: str, ratio: float, seed: int) -> dict[str, float]:
     seconds = time.perf_counter() - begin
 
     def accuracy() -> float:
-        passes = (augmented(images, splits.preprocessing, options.augmentation, batch_size=250, seed=n) for n in (1, 2))
+        passes = (
+            augmented(images, splits.preprocessing, options.augmentation, batch_size=250, seed=n)
+            for n in (1, 2)
+        )
         re_estimate_(made, itertools.chain.from_iterable(passes))
         return evaluate(made, splits.test, splits.preprocessing).accuracy
 
     as_it_comes = accuracy()
     states = recover(
-        made, model, images, splits.preprocessing, settings=options.recovery, augmentation=options.augmentation, seed=seed
+        made,
+        model,
+        images,
+        splits.preprocessing,
+        settings=options.recovery,
+        augmentation=options.augmentation,
+        seed=seed,
     )
     for _ in states:
         pass
@@ -154,7 +201,11 @@ def table(results: dict[str, dict[str, float]]) -> str:
         if not ours:
             continue
         accuracy = [row["accuracy"] for row in ours]
-        spread = f" ({min(accuracy):.2f} to {max(accuracy):.2f}, {len(accuracy)} seeds)" if len(accuracy) > 1 else " (1 seed)"
+        spread = (
+            f" ({min(accuracy):.2f} to {max(accuracy):.2f}, {len(accuracy)} seeds)"
+            if len(accuracy) > 1
+            else " (1 seed)"
+        )
         lines.append(
             f"| {network} ({ours[0]['original']:.2f} %) | {ours[0]['ratio']:.2f}x "
             f"| {' '.join(f'{row["accuracy"]:.2f} ({row["ratio"]:.2f}x)' for row in theirs)} "

@@ -72,5 +72,7 @@ def _decompose(conv: nn.Conv2d, rank: int) -> tuple[tuple[Stage, ...], tuple[Ten
         columns.T[:, None, None, :],
         scaled[:, :, None, None],
     )
-    torch.testing.assert_close(made.weight.to_tensor(), torch.einsum("or,ir,hr,wr->oihw", scaled, inp, rows, columns))
+    torch.testing.assert_close(
+        made.weight.to_tensor(), torch.einsum("or,ir,hr,wr->oihw", scaled, inp, rows, columns)
+    )
     return stages, weights

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from time import perf_counter
@@ -12,7 +12,7 @@ from time import perf_counter
 import torch
 from torch import Tensor, nn
 
-from tenfold.compression.rebuilt import faster_rebuilt, rebuilt
+from tenfold.compression.rebuilt import chains, faster_rebuilt, rebuilt
 from tenfold.core.errors import NonFiniteError
 from tenfold.data.dataset import Preprocessing
 from tenfold.layers.answers import tensors
@@ -33,11 +33,15 @@ class Recovery:
         steps: optimiser steps; 0 for none.
         batch_size: images a step.
         rate: peak learning rate of Adam; falls to 0 along a half cosine.
+        features: weight of the error of the blocks' outputs beside that of the logits, at least 0.
+        mixed: share of the images that are blended with another one, in [0, 1].
     """
 
-    steps: int = 600
+    steps: int = 500
     batch_size: int = 128
     rate: float = 2e-3
+    features: float = 30.0
+    mixed: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,11 @@ def recover(
 ) -> Iterator[RecoveryState]:
     """Train `model` in place to match the logits of `original` on augmented images.
 
-        min over all parameters of  E ||model(x) - original(x)||^2
+        min over all parameters of  E ||model(x) - original(x)||^2 + features * sum over blocks of e_b(x)
+
+    where e_b is the squared error of the output of a block (a module that holds chains), relative to the mean
+    square of the original's. Half of the images are blends of two: targets for them cost nothing, and two thousand
+    images then go further.
 
     Args:
         model: the compressed network; trained with its batch norms in training mode.
@@ -89,6 +97,9 @@ def recover(
     with ExitStack() as stack:
         stack.enter_context(in_mode(original, training=False))
         first = next(batches)
+        blender = torch.Generator().manual_seed(seed)
+        names = _holders(model) if settings.features else []
+        seen = [stack.enter_context(_outputs(network, names)) for network in (original, model)]
         stack.enter_context(rebuilt(model, faster_rebuilt(model, first[:32])))
         stack.enter_context(in_mode(model, training=True))
         cast = _bfloat16_is_faster(model, first)
@@ -96,7 +107,8 @@ def recover(
             rate = settings.rate * _shape(step, settings.steps)
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            loss = _step(model, original, batch, optimiser, cast=cast)
+            batch = _blend(batch, settings.mixed, blender)
+            loss = _step((original, model), seen, batch, optimiser, weight=settings.features, cast=cast)
             if not math.isfinite(loss):
                 raise NonFiniteError(
                     f"recovery step {step}: the loss is {loss}; lower the rate of {rate:.2g}"
@@ -109,19 +121,67 @@ def _shape(step: int, steps: int) -> float:
     return min(step / _WARM_UP, 1.0) * 0.5 * (1 + math.cos(math.pi * (step - 1) / max(steps, 1)))
 
 
-def _step(
-    model: nn.Module, original: nn.Module, batch: Tensor, optimiser: torch.optim.Optimizer, *, cast: bool
+def _holders(model: nn.Module) -> list[str]:
+    """The modules, below the network itself, that hold a chain directly: the blocks of a residual network."""
+    parents = (name.rpartition(".")[0] for name in chains(model))
+    return sorted({parent for parent in parents if parent})
+
+
+@contextmanager
+def _outputs(model: nn.Module, names: list[str]) -> Iterator[dict[str, Tensor]]:
+    """What the modules `names` answered last, kept up to date while the block lasts."""
+    seen: dict[str, Tensor] = {}
+
+    def note(name: str) -> Callable[[nn.Module, object, object], None]:
+        def hook(_: nn.Module, args: object, output: object) -> None:
+            del args
+            if isinstance(output, Tensor):
+                seen[name] = output
+
+        return hook
+
+    handles = [model.get_submodule(name).register_forward_hook(note(name)) for name in names]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _blend(batch: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Blend about `share` of the images with another one of the batch, in random proportion."""
+    count = len(batch)
+    other = torch.randperm(count, generator=generator)
+    own = torch.rand(count, 1, 1, 1, generator=generator)
+    blended = torch.rand(count, 1, 1, 1, generator=generator) < share
+    own = torch.where(blended, own, torch.ones(())).to(batch)
+    return torch.lerp(batch[other], batch, own).contiguous(memory_format=torch.channels_last)
+
+
+def _step(  # noqa: PLR0913
+    networks: tuple[nn.Module, nn.Module],
+    seen: list[dict[str, Tensor]],
+    batch: Tensor,
+    optimiser: torch.optim.Optimizer,
+    *,
+    weight: float,
+    cast: bool,
 ) -> float:
-    """One gradient step; the loss before it."""
+    """One gradient step; the squared logit error before it."""
+    original, model = networks
     with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=cast):
         with torch.no_grad():
             wanted = list(tensors(original(batch)))
         answers = list(tensors(model(batch)))
-    error = torch.zeros(())
+    error = torch.zeros((), device=batch.device)
     for answer, target in zip(answers, wanted, strict=True):
         error = error + (answer.float() - target.float()).square().sum() / len(batch)
+    total = error
+    for name, target in seen[0].items():
+        scale = target.float().square().mean().clamp_min(1e-12)
+        total = total + weight * (seen[1][name].float() - target.float()).square().mean() / scale
     optimiser.zero_grad()
-    error.backward()
+    total.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
     optimiser.step()
     return float(error.detach())
