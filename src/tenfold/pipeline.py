@@ -185,7 +185,7 @@ def compress(
     report = _report(planned, fits, smaller, accuracies, history, watch)
     made = made if exact is model else made.to(_dtype(model))
     # channels_last was for speed here; exporters turn it into transpositions
-    made = made.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    made = made.to(memory_format=torch.contiguous_format)
     return Compressed(made.eval(), planned.plan, report)
 
 

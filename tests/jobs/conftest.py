@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from job_samples import SETTINGS, write_images, write_weights
 
+from job_samples import SETTINGS, write_images, write_weights
 from tenfold.config import CompressSettings
 from tenfold.jobs.compress import run
 from tenfold.runs.directory import RunDirectory

@@ -6,10 +6,10 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
-from job_samples import CLASSES, SHAPE, tiny
 from torch import nn
 
 import tenfold
+from job_samples import CLASSES, SHAPE, tiny
 from tenfold.config import CompressSettings, read_toml
 from tenfold.core.errors import BudgetError, PlanError, RankError, RunError, ShapeError, UnknownNameError
 from tenfold.core.plan import Plan

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from job_samples import tiny
 
+from job_samples import tiny
 from tenfold.config import CompressSettings, InspectSettings
 from tenfold.core.errors import BudgetError, ShapeError, UnknownNameError, WeightsError
 from tenfold.data.dataset import Dataset, Preprocessing, Splits

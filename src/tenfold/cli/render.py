@@ -143,9 +143,9 @@ def _kernel(info: LayerInfo) -> str:
     """Class and shape of a layer."""
     if info.spec is None:
         return info.kind
-    out, inp, kh, kw = info.spec.shape
+    kh, kw = info.spec.kernel
     groups = f", {info.spec.groups} groups" if info.spec.groups > 1 else ""
-    return f"{info.kind} {inp} -> {out}, {kh}x{kw}{groups}"
+    return f"{info.kind} {info.spec.inp} -> {info.spec.out}, {kh}x{kw}{groups}"
 
 
 def _input(info: LayerInfo) -> str:

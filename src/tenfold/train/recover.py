@@ -158,7 +158,7 @@ def _blend(batch: Tensor, share: float, generator: torch.Generator) -> Tensor:
     return torch.lerp(batch[other], batch, own).contiguous(memory_format=torch.channels_last)
 
 
-def _step(  # noqa: PLR0913
+def _step(
     networks: tuple[nn.Module, nn.Module],
     seen: list[dict[str, Tensor]],
     batch: Tensor,
