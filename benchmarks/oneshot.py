@@ -201,6 +201,8 @@ def table(results: dict[str, dict[str, float]]) -> str:
         if not ours:
             continue
         accuracy = [row["accuracy"] for row in ours]
+        as_it_comes = " ".join(f"{row['accuracy']:.2f} ({row['ratio']:.2f}x)" for row in theirs)
+        recovered = " ".join(f"{row['recovered']:.2f}" for row in theirs)
         spread = (
             f" ({min(accuracy):.2f} to {max(accuracy):.2f}, {len(accuracy)} seeds)"
             if len(accuracy) > 1
@@ -208,8 +210,8 @@ def table(results: dict[str, dict[str, float]]) -> str:
         )
         lines.append(
             f"| {network} ({ours[0]['original']:.2f} %) | {ours[0]['ratio']:.2f}x "
-            f"| {' '.join(f'{row["accuracy"]:.2f} ({row["ratio"]:.2f}x)' for row in theirs)} "
-            f"| {' '.join(f'{row["recovered"]:.2f}' for row in theirs)} "
+            f"| {as_it_comes} "
+            f"| {recovered} "
             f"| **{statistics.mean(accuracy):.2f}**{spread} | {ours[0]['macs'] / 1e6:.1f} M "
             f"| {statistics.median(row['latency'] for row in ours):.2f}x | {statistics.median(row['seconds'] for row in ours):.0f} |"
         )

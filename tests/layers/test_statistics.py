@@ -188,6 +188,7 @@ def test_an_input_of_zeros_correlates_no_offsets():
 
 def test_the_network_is_left_as_it_was_also_after_an_error():
     net = seeded(lambda: Around(nn.Conv2d(4, 5, 3))).train()
+    net.stem = nn.Sequential(net.stem, nn.BatchNorm2d(4))
     net.stem.eval()
     before = copy.deepcopy(net.state_dict())
 

@@ -75,9 +75,8 @@ def moments(
         images = 0
         for batch in batches:
             images += len(batch)
-            # Asked for by the input alone, gradients flow also through a network that is frozen; a copy of
-            # it may be changed in place.
-            _push_back(model(batch.detach().requires_grad_().clone()), generator)
+            # A copy, which the network may change in place.
+            _push_back(model(batch.clone()), generator)
     return {name: tally.moments(images) for name, tally in tallies.items()}
 
 
@@ -130,9 +129,7 @@ class _Tally:
             if output.requires_grad:
                 output.register_hook(self._add_gradient)
                 return None
-            if not torch.is_grad_enabled():
-                return None
-            # The network cut the gradients before this layer: they start here again.
+            # All before this layer is frozen, or the network cut the gradients: they start here.
             output.requires_grad_().register_hook(self._add_gradient)
             return output.clone()
 

@@ -73,9 +73,9 @@ def recover(
 
         min over all parameters of  E ||model(x) - original(x)||^2 + features * sum over blocks of e_b(x)
 
-    where e_b is the squared error of the output of a block (a module that holds chains), relative to the mean
-    square of the original's. Half of the images are blends of two: targets for them cost nothing, and two thousand
-    images then go further.
+    where e_b is the squared error of the output of a block (a module that holds chains), relative to the
+    mean square of the original's. Half of the images are blends of two: targets for them cost nothing, and
+    two thousand images then go further.
 
     Args:
         model: the compressed network; trained with its batch norms in training mode.
@@ -107,8 +107,8 @@ def recover(
             rate = settings.rate * _shape(step, settings.steps)
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            batch = _blend(batch, settings.mixed, blender)
-            loss = _step((original, model), seen, batch, optimiser, weight=settings.features, cast=cast)
+            blended = _blend(batch, settings.mixed, blender)
+            loss = _step((original, model), seen, blended, optimiser, weight=settings.features, cast=cast)
             if not math.isfinite(loss):
                 raise NonFiniteError(
                     f"recovery step {step}: the loss is {loss}; lower the rate of {rate:.2g}"
