@@ -111,9 +111,13 @@ def test_choices_are_those_of_the_registries() -> None:
 @pytest.mark.parametrize(
     ("change", "kind", "message"),
     [
-        ({"epochs": -1}, TenfoldError, "epochs = -1: .*greater than or equal to 0; it means: Epochs of fine"),
-        ({"epochs": "x"}, TenfoldError, "epochs = 'x': .*valid integer"),
-        ({"rate": "inf"}, TenfoldError, "rate = 'inf': .*less than or equal to 10"),
+        (
+            {"epochs": -1},
+            TenfoldError,
+            r"epochs = -1: .*greater than or equal to 0; it means: Epochs of fine",
+        ),
+        ({"epochs": "x"}, TenfoldError, r"epochs = 'x': .*valid integer"),
+        ({"rate": "inf"}, TenfoldError, r"rate = 'inf': .*less than or equal to 10"),
         ({"scheme": "tuker"}, UnknownNameError, "no scheme 'tuker'; the nearest are tucker, tt-tucker"),
         ({"metric": "logit"}, UnknownNameError, "no metric 'logit'; the nearest is logits"),
         ({"channels": 2}, TenfoldError, "channels = 2: known are 1, 3"),
@@ -125,7 +129,7 @@ def test_choices_are_those_of_the_registries() -> None:
         ({"budget": {"parms": 1}}, BudgetError, "budget 'parms': is none of params, macs, size_bytes"),
         ({"budget": ["params=0"]}, BudgetError, "params=0: must be above 0"),
         ({"budget": {"macs": -1}}, BudgetError, "macs=-1: must be above 0"),
-        ({"budget": {"params": "x"}}, TenfoldError, "budget = 'x': .*valid number"),
+        ({"budget": {"params": "x"}}, TenfoldError, r"budget = 'x': .*valid number"),
     ],
 )
 def test_bad_values(change: dict[str, Any], kind: type[TenfoldError], message: str) -> None:

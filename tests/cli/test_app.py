@@ -64,7 +64,7 @@ def test_compress_prints_the_table_and_names_the_run(inputs: list[str]) -> None:
 
 
 def test_job_file_gives_the_same_and_options_go_before_it(inputs: list[str]) -> None:
-    assert call("compress", *inputs).exit_code == 0
+    assert call("compress", *changed(inputs, recovery_steps="0")).exit_code == 0
     again = call("compress", "--job", "run/job.toml", "--out", "again", "--seed", "0")
     assert again.exit_code == 0, again.stderr
     assert Path("again/model.safetensors").read_bytes() == Path("run/model.safetensors").read_bytes()

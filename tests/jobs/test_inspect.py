@@ -33,7 +33,7 @@ def test_classes_and_channels_are_passed_on() -> None:
 def test_what_is_missing_is_said() -> None:
     with pytest.raises(DataError, match="give --data, or --input as in 3x32x32"):
         inspect(InspectSettings.make({"arch": "resnet20"}))
-    with pytest.raises(DataError, match="a budget needs images.*give --data"):
+    with pytest.raises(DataError, match=r"a budget needs images.*give --data"):
         inspect(InspectSettings.make({"arch": "resnet20", "input": "3x32x32", "budget": {"params": 0.5}}))
 
 

@@ -31,7 +31,7 @@ def splits(channels: int, height: int, classes: int = 3) -> Splits:
 
 
 def test_near_names_of_an_architecture() -> None:
-    with pytest.raises(UnknownNameError, match="no architecture 'resnet21'; the nearest are .*resnet20"):
+    with pytest.raises(UnknownNameError, match=r"no architecture 'resnet21'; the nearest are .*resnet20"):
         check_names(InspectSettings.make({"arch": "resnet21"}))
 
 
@@ -89,6 +89,8 @@ def test_every_option_reaches_the_pipeline() -> None:
         "recovery_steps": 13,
         "recovery_batch": 17,
         "recovery_rate": 0.19,
+        "recovery_features": 47.0,
+        "recovery_mixed": 0.53,
         "epochs": 23,
         "batch": 29,
         "rate": 0.31,
@@ -105,7 +107,7 @@ def test_every_option_reaches_the_pipeline() -> None:
         "metric": "activations",
         "calibration": 7,
         "held_out": 11,
-        "recovery": {"steps": 13, "batch_size": 17, "rate": 0.19},
+        "recovery": {"steps": 13, "batch_size": 17, "rate": 0.19, "features": 47.0, "mixed": 0.53},
         "training": {"epochs": 23, "batch_size": 29, "rate": 0.31, "momentum": 0.37, "weight_decay": 0.41},
         "augmentation": {"padding": 3, "flip": False},
         "workers": 5,
@@ -144,7 +146,7 @@ class Pair(torch.nn.Module):
 def test_kept_layers_are_named_largest_first() -> None:
     layers = [torch.nn.Conv1d(1, width, 1) for width in (1, 4, 3, 2)]
     net = torch.nn.Sequential(*layers, torch.nn.Conv2d(1, 8, 3))
-    net.forward = lambda x: net[4](x)  # type: ignore[method-assign]
+    net.forward = lambda x: net[4](x)  # noqa: PLW0108 (calls its hooks)  # type: ignore[method-assign]
     error = with_kept_layers(BudgetError("too small"), census(net, torch.zeros(1, 1, 4, 4)))
     assert str(error) == (
         "too small (kept layers: 1 with 8 params and 0 macs, 2 with 6 params and 0 macs, "

@@ -21,16 +21,25 @@ def test_appears_when_it_is_complete(tmp_path: Path) -> None:
 @pytest.mark.parametrize("error", [RunError, KeyboardInterrupt, ZeroDivisionError])
 def test_leaves_nothing_after_an_error(tmp_path: Path, error: type[BaseException]) -> None:
     (tmp_path / "a").mkdir()
-    with pytest.raises(error), staged(tmp_path / "a" / "b" / "run") as part:
-        (part.path / "x").write_text("1")
-        raise error
+
+    def fails() -> None:
+        with staged(tmp_path / "a" / "b" / "run") as part:
+            (part.path / "x").write_text("1")
+            raise error
+
+    with pytest.raises(error):
+        fails()
     assert [path.name for path in tmp_path.rglob("*")] == ["a"]
 
 
 def test_leaves_what_others_put_beside_it(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), staged(tmp_path / "b" / "run"):
-        (tmp_path / "b" / "theirs").write_text("1")
-        raise ZeroDivisionError
+    def fails() -> None:
+        with staged(tmp_path / "b" / "run"):
+            (tmp_path / "b" / "theirs").write_text("1")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
     assert [path.name for path in (tmp_path / "b").iterdir()] == ["theirs"]
 
 
@@ -48,9 +57,13 @@ def test_refuses_a_taken_name(tmp_path: Path) -> None:
 
 
 def test_a_name_taken_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="cannot name the run"), staged(tmp_path / "run"):
-        (tmp_path / "run").mkdir()
-        (tmp_path / "run" / "theirs").write_text("1")
+    def is_late() -> None:
+        with staged(tmp_path / "run"):
+            (tmp_path / "run").mkdir()
+            (tmp_path / "run" / "theirs").write_text("1")
+
+    with pytest.raises(RunError, match="cannot name the run"):
+        is_late()
     assert [path.name for path in tmp_path.rglob("*")] == ["run", "theirs"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import safetensors.torch
@@ -55,7 +57,7 @@ def demo(out: Path | None = None, *, seed: int = 0, progress: Progress = silent)
     """
     out = (out or free_run("demo")).absolute()
     settings = CompressSettings.make({**_SETTINGS, "seed": seed, "out": out})
-    with staged(out) as part:
+    with staged(out) as part, _one_thread():
         tell = recorded(progress, part)
         data = load_data("digits")
         model = _trained(data, settings, tell)
@@ -64,6 +66,17 @@ def demo(out: Path | None = None, *, seed: int = 0, progress: Progress = silent)
         # The folder gets its final name once it is complete; the job file names the weights there.
         compress_network(settings.with_values(weights=out / weights.name), model, data, part, tell)
     return RunDirectory(out)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """On images of 8x8 the threads of torch would wait for each other more than they work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _trained(data: Splits, settings: CompressSettings, tell: Progress) -> nn.Module:

@@ -184,7 +184,11 @@ def options_of(settings: NetworkSettings) -> Options:
         **common,  # type: ignore[arg-type]
         held_out=settings.held_out,
         recovery=Recovery(
-            steps=settings.recovery_steps, batch_size=settings.recovery_batch, rate=settings.recovery_rate
+            steps=settings.recovery_steps,
+            batch_size=settings.recovery_batch,
+            rate=settings.recovery_rate,
+            features=settings.recovery_features,
+            mixed=settings.recovery_mixed,
         ),
         training=Training(
             epochs=settings.epochs,
