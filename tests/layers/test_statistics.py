@@ -148,6 +148,19 @@ def test_a_frozen_network_has_the_same_moments_and_stays_frozen():
     assert all(p.grad is None for p in net.parameters())
 
 
+def test_a_frozen_layer_whose_output_is_changed_in_place():
+    def network(*, inplace: bool) -> nn.Module:
+        net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=inplace), nn.Flatten(), nn.Linear(64, 3))
+        return net.requires_grad_(False)
+
+    one, other = (
+        moments(seeded(lambda flag=flag: network(inplace=flag)), [images(4, 3, 6, 6)], ["0"])["0"]
+        for flag in (False, True)
+    )
+    assert float(one.out.trace()) > 0
+    assert torch.equal(one.out, other.out)
+
+
 class Unreached(Around):
     """The layer's output is thrown away, or computed without gradients."""
 
