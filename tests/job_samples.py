@@ -18,7 +18,7 @@ SETTINGS: dict[str, Any] = {
     "arch": ARCH,
     "budget": {"params": 0.6},
     "scheme": "svd",
-    "metric": "plain",
+    "calibration": 16,
     "recovery_steps": 3,
     "recovery_batch": 16,
     "workers": 1,

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from job_samples import write_images, write_weights
+from typer.testing import CliRunner, Result
+
+from tenfold.cli.app import app
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +22,22 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def inputs(folder: Path) -> list[str]:
     """Options of a job that would work."""
+    return prepare(folder)
+
+
+@pytest.fixture(scope="session")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """The folder in which a job of two budgets ran, and what the command said."""
+    folder = tmp_path_factory.mktemp("ran")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TENFOLD_CACHE", str(folder / "cache"))
+        patch.chdir(folder)
+        options = [*prepare(folder), "--budget", "macs=0.7", "--no-flip"]
+        return folder, CliRunner().invoke(app, ["compress", *options])
+
+
+def prepare(folder: Path) -> list[str]:
+    """Images, a checkpoint, and the options that go with them."""
     write_images(folder / "images")
     write_weights(folder / "w.safetensors")
     options = {
@@ -27,7 +46,7 @@ def inputs(folder: Path) -> list[str]:
         "data": "images",
         "budget": "params=0.6",
         "scheme": "svd",
-        "metric": "plain",
+        "calibration": "16",
         "recovery-steps": "2",
         "recovery-batch": "16",
         "workers": "1",

@@ -17,6 +17,7 @@ from job_samples import write_weights
 from tenfold.cli.app import app
 from tenfold.jobs import compress as job
 from tenfold.jobs import demo as demo_job
+from tenfold.runs.directory import RunDirectory
 
 SOURCE = Path(tenfold.__file__).parents[1]
 
@@ -52,36 +53,32 @@ def process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, **options)
 
 
-def test_compress_prints_the_table_and_names_the_run(inputs: list[str]) -> None:
-    result = call("compress", *inputs)
+def test_compress_prints_the_table_and_names_the_run(ran: tuple[Path, Result]) -> None:
+    folder, result = ran
     assert result.exit_code == 0, result.stderr
-    report = json.loads(Path("run/report.json").read_text())
+    report = json.loads((folder / "run/report.json").read_text())
     for side in ("before", "after"):
         assert f"{report[side]['params']:,}" in result.stdout
         assert f"{report[side]['size_bytes']:,}" in result.stdout
     assert result.stdout.endswith("run directory: run\n")
     assert report["settings"]["recovery_steps"] == 2
-
-
-def test_job_file_gives_the_same_and_options_go_before_it(inputs: list[str]) -> None:
-    assert call("compress", *changed(inputs, recovery_steps="0")).exit_code == 0
-    again = call("compress", "--job", "run/job.toml", "--out", "again", "--seed", "0")
-    assert again.exit_code == 0, again.stderr
-    assert Path("again/model.safetensors").read_bytes() == Path("run/model.safetensors").read_bytes()
-    planned = call("compress", "--job", "run/job.toml", "--out", "planned", "--plan", "run/plan.json")
-    assert planned.exit_code == 0, planned.stderr
-    assert Path("planned/plan.json").read_bytes() == Path("run/plan.json").read_bytes()
-    assert json.loads(Path("planned/report.json").read_text())["settings"]["budget"] == {}
-
-
-def test_several_budgets_hold_together(inputs: list[str]) -> None:
-    result = call("compress", *inputs, "--budget", "macs=0.5", "--no-flip")
-    assert result.exit_code == 0, result.stderr
-    report = json.loads(Path("run/report.json").read_text())
-    assert report["settings"]["budget"] == {"params": 0.6, "macs": 0.5}
     assert report["settings"]["flip"] is False
+
+
+def test_several_budgets_hold_together(ran: tuple[Path, Result]) -> None:
+    report = json.loads((ran[0] / "run/report.json").read_text())
+    assert report["settings"]["budget"] == {"params": 0.6, "macs": 0.7}
     for name, bound in report["settings"]["budget"].items():
         assert report["after"][name] <= bound * report["before"][name]
+
+
+def test_options_go_before_the_job_file(ran: tuple[Path, Result]) -> None:
+    run = ran[0] / "run"
+    result = call("compress", "--job", f"{run}/job.toml", "--out", "planned", "--plan", f"{run}/plan.json")
+    assert result.exit_code == 0, result.stderr
+    assert Path("planned/plan.json").read_bytes() == (run / "plan.json").read_bytes()
+    settings = json.loads(Path("planned/report.json").read_text())["settings"]
+    assert (settings["budget"], settings["recovery_steps"], settings["flip"]) == ({}, 2, False)
 
 
 def test_inspect_lists_layers_with_and_without_a_budget(inputs: list[str]) -> None:
@@ -97,31 +94,29 @@ def test_inspect_lists_layers_with_and_without_a_budget(inputs: list[str]) -> No
     assert "2,171" in planned.stdout  # parameters of the whole network
 
 
-def test_export_measures_beside_the_original(inputs: list[str]) -> None:
-    assert call("compress", *inputs).exit_code == 0
-    result = call("export", "run", "--out", "mine.onnx")
+def test_export_measures_beside_the_original(ran: tuple[Path, Result]) -> None:
+    run = ran[0] / "run"
+    result = call("export", str(run), "--out", "mine.onnx")
     assert result.exit_code == 0, result.stderr
-    sizes = (
-        json.loads(Path("run/report.json").read_text())[side]["size_bytes"] for side in ("before", "after")
-    )
-    assert all(f"{size:,}" in result.stdout for size in sizes)
+    report = json.loads((run / "report.json").read_text())
+    assert all(f"{report[side]['size_bytes']:,}" in result.stdout for side in ("before", "after"))
     assert result.stdout.endswith("exported to mine.onnx\n")
-    Path("w.safetensors").unlink()
-    alone = call("export", "run")
-    assert alone.exit_code == 0, alone.stderr
-    assert "no original" in alone.stdout
 
 
-def test_demo_takes_out_and_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    quick = {"scheme": "svd", "metric": "plain", "recovery_steps": 1, "epochs": 0, "workers": 1}
-    monkeypatch.setattr(demo_job, "_SETTINGS", {**demo_job._SETTINGS, **quick})
-    monkeypatch.setattr(
-        demo_job, "_trained", lambda *_: demo_job.build("small", classes=10, channels=1).eval()
-    )
+def test_demo_takes_out_and_seed(ran: tuple[Path, Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Path | None, int]] = []
+
+    def demo(out: Path | None, *, seed: int, progress: object) -> RunDirectory:
+        assert callable(progress)
+        asked.append((out, seed))
+        return RunDirectory(ran[0] / "run")
+
+    monkeypatch.setattr(demo_job, "demo", demo)
     result = call("demo", "--out", "d", "--seed", "5")
     assert result.exit_code == 0, result.stderr
-    assert "93,546" in result.stdout
-    assert json.loads(Path("d/report.json").read_text())["settings"]["seed"] == 5
+    assert asked == [(Path("d"), 5)]
+    assert "2,171" in result.stdout
+    assert result.stdout.endswith(f"run directory: {ran[0] / 'run'}\n")
 
 
 def test_version_and_help() -> None:

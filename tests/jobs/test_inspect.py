@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from tenfold.config import CompressSettings, InspectSettings
+from tenfold.config import InspectSettings
 from tenfold.core.errors import BudgetError, DataError
-from tenfold.jobs.compress import run
 from tenfold.jobs.inspect import inspect
 from tenfold.runs.directory import RunDirectory
 
@@ -45,17 +44,8 @@ def test_predicts_what_the_job_then_ships(sample: dict[str, object], finished: R
     assert (prediction.total_params, prediction.total_macs) == (report.after.params, report.after.macs)
     assert prediction.params == {row.name: row.params[1] for row in report.layers}
     assert prediction.macs == {row.name: row.macs[1] for row in report.layers}
-    # the table's fits stop after fewer sweeps than those that ship; SVD has none
+    # Of the same images, else the metric differs; and SVD has no sweeps that the table could be short of.
     assert prediction.rise == pytest.approx(sum(row.predicted_rise for row in report.layers), rel=1e-6)
-
-
-def test_looks_at_the_images_the_job_looks_at(sample: dict[str, object], tmp_path: Any) -> None:
-    changes: dict[str, Any] = {"metric": "logits", "calibration": 16, "seed": 5}
-    prediction = inspect(settings(sample, **changes)).prediction
-    made = CompressSettings.make({**sample, **changes, "out": tmp_path / "run", "recovery_steps": 0})
-    assert prediction is not None
-    rises = [row.predicted_rise for row in run(made).read_report().layers]
-    assert prediction.rise == pytest.approx(sum(rises), rel=1e-6)
 
 
 def test_impossible_budget_names_the_kept_layers(sample: dict[str, object]) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from odd_layers import around
+from odd_layers import Around, around, seeded
 from tenfold.compression.oneshot import decompose_model
 from tenfold.core.errors import NonFiniteError
 from tenfold.core.plan import Choice, Plan
@@ -106,6 +106,7 @@ def test_afterwards_the_chains_stand_there_in_their_mode(images, monkeypatch, fo
     steps.close()  # what a `break` does
     assert {n: id(m) for n, m in model.named_modules()} == objects
     assert [m.training for m in model.modules()] == flags
+    assert not any(m._forward_hooks for net in (model, original) for m in net.modules())
     assert not equal(bits(model), bits(pair()[0]))
 
 
@@ -148,3 +149,62 @@ def test_batch_norms_learn_in_training_mode(images):
     run(model, original, images)
     assert not torch.equal(model[1].running_mean, original[1].running_mean)
     assert int(original[1].num_batches_tracked) == 0
+
+
+class Blocks(nn.Module):
+    """Two blocks, of which the first one holds a chain, and a head that sees little of what they do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.ModuleDict({"conv": nn.Conv2d(3, 8, 3)})
+        self.block = nn.Sequential(nn.Conv2d(8, 8, 3), nn.Tanh())
+        self.head = nn.Linear(8, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.block(torch.tanh(self.one["conv"](x))).mean((2, 3)))
+
+
+def block_error(model: nn.Module, original: nn.Module, images: Tensor) -> float:
+    """Squared error of the block's output, relative to the original's."""
+    with torch.no_grad():
+        one, other = (net.block(torch.tanh(net.one["conv"](RGB.apply(images)))) for net in (model, original))
+    return float((one - other).square().mean() / other.square().mean())
+
+
+@pytest.mark.usefixtures("fixed_form")
+def test_the_blocks_that_hold_chains_are_matched_as_well(images):
+    original = seeded(Blocks).eval()
+    errors = []
+    for features in (0.0, 30.0):
+        plan = Plan({"block.0": Choice("svd", (4,))})
+        model = decompose_model(original, plan, torch.zeros(1, 3, 8, 8))
+        before = block_error(model, original, images)
+        run(model, original, images, settings=Recovery(steps=80, batch_size=16, rate=1e-2, features=features))
+        errors.append(block_error(model, original, images) / before)
+    # The one logit is easily met without the block: only with its weight does the block's error fall at all.
+    assert errors[1] < 0.95
+    assert errors[0] > 1.05
+
+
+@pytest.mark.parametrize("mixed", [0.0, 0.5, 1.0])
+@pytest.mark.usefixtures("fixed_form")
+def test_blends_are_as_many_as_asked(images, mixed):
+    met = []
+
+    class Watched(Around):
+        def forward(self, x: Tensor) -> Tensor:
+            met.append(x.detach().clone())
+            return super().forward(x)
+
+    original = seeded(lambda: Watched(nn.Conv2d(8, 12, 3)))
+    plain = Augmentation(0, flip=False)
+    settings = Recovery(steps=20, batch_size=48, mixed=mixed)
+    list(recover(copy.deepcopy(original), original, images, RGB, settings=settings, augmentation=plain))
+    own = {tuple(image.flatten()[:20].tolist()) for image in RGB.apply(images)}
+    # One image in 48 is blended with itself, and shows as it is.
+    seen = [tuple(image.flatten()[:20].tolist()) in own for batch in met for image in batch]
+    share = 1 - sum(seen) / len(seen)
+    deviation = 5 * (0.25 / 960) ** 0.5  # of 20 batches of 48, each of them met by both networks
+    assert share == pytest.approx(mixed * 47 / 48, abs=0 if mixed == 0 else deviation)
+    low, high = RGB.apply(images).min(), RGB.apply(images).max()
+    assert all(bool((batch >= low).all() and (batch <= high).all()) for batch in met)
