@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from job_samples import write_images, write_weights
 from typer.testing import CliRunner, Result
 
+from job_samples import write_images, write_weights
 from tenfold.cli.app import app
 
 
