@@ -97,6 +97,13 @@ def test_full_rank_is_exact_in_any_metric(scheme, kernel):
     assert fitted.rise < ROUNDING**2 * layer.metrics[0].cost(layer.weight)
 
 
+@pytest.mark.parametrize("kernel", [(3, 1), (1, 5)])
+def test_along_one_axis_every_metric_is_separable(kernel):
+    layer = layer_of(ConvSpec(6, 5, kernel))
+    whole, parts = (layer.metrics[0].whiten(layer.weight, separable=flag) for flag in (False, True))
+    torch.testing.assert_close(parts, whole, rtol=ROUNDING, atol=ROUNDING)
+
+
 @pytest.mark.parametrize("scheme", ["svd", "tucker", "btd", "tt"])
 def test_a_grouped_layer_is_fitted_group_by_group(scheme):
     spec = ConvSpec(16, 12, (3, 3), groups=2)

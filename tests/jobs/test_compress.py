@@ -11,7 +11,15 @@ from torch import nn
 import tenfold
 from job_samples import CLASSES, SHAPE, tiny
 from tenfold.config import CompressSettings, read_toml
-from tenfold.core.errors import BudgetError, PlanError, RankError, RunError, ShapeError, UnknownNameError
+from tenfold.core.errors import (
+    BudgetError,
+    ParityError,
+    PlanError,
+    RankError,
+    RunError,
+    ShapeError,
+    UnknownNameError,
+)
 from tenfold.deploy.verify import parity
 from tenfold.jobs import compress as job
 from tenfold.jobs.compress import run
@@ -150,6 +158,15 @@ def test_network_for_other_classes_is_refused(sample: dict[str, object], tmp_pat
     settings = {**sample, "arch": "five_classes:net", "weights": None, "out": tmp_path / "run"}
     with pytest.raises(ShapeError, match=r"with \(1, 5\), the data needs logits of shape \(1, 3\)"):
         run(CompressSettings.make(settings))
+
+
+def test_network_that_loads_as_another_one_is_no_run(
+    sample: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "load", lambda _: tiny(3, 3).eval())
+    with pytest.raises(ParityError, match="should answer like the network"):
+        run(CompressSettings.make({**sample, "out": tmp_path / "run"}))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_half_precision_network_is_exported_in_single(tmp_path: Path, sample: dict[str, object]) -> None:

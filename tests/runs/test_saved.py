@@ -120,7 +120,7 @@ def edit(path: Path, change: Callable[[dict], object]) -> None:
 
 def test_same_bits_in_a_process_without_the_code(run: Path, tmp_path: Path) -> None:
     safetensors.torch.save_file({"images": IMAGES}, tmp_path / "in")
-    env = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    env = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}  # as here: conftest.py
     call = [sys.executable, "-c", FRESH, str(run), str(tmp_path / "in"), str(tmp_path / "out")]
     subprocess.run(call, env=env, cwd=tmp_path, check=True, capture_output=True, timeout=120)
     met = safetensors.torch.load_file(tmp_path / "out")["logits"]
