@@ -16,6 +16,7 @@ from tenfold.data.dataset import Dataset, Preprocessing, Splits
 from tenfold.layers.census import census
 from tenfold.layers.chain import is_chain
 from tenfold.pipeline import Compressed, Options, compress, plan_for
+from tenfold.ranks.table import build_table
 from tenfold.train.batches import Augmentation
 from tenfold.train.evaluate import evaluate
 from tenfold.train.recover import Recovery
@@ -112,6 +113,7 @@ def test_the_budget_is_met(budget, scheme):
     limits = budget.limits({"params": before.params, "macs": before.macs, "size_bytes": 4 * before.params})
     ships = {"params": counted.params, "macs": counted.macs, "size_bytes": 4 * counted.params}
     assert all(ships[name] <= limit for name, limit in limits.items())
+    assert any(ships[name] >= 0.8 * limit for name, limit in limits.items())
     assert numbers(made.model) == counted.params
     assert not made.model.training
     if budget == Budget(params=1.0):
@@ -138,6 +140,28 @@ def test_the_report_is_of_the_model(found):
     assert set(report.seconds) == {"plan", "fit", "recover", "evaluate"}
     assert [row["phase"] for row in report.history] == ["one shot"]
     assert Report.from_json(report.to_json()) == report
+
+
+def test_the_accuracies_are_those_of_the_test_images_before_and_after():
+    net = small().eval()
+    with torch.no_grad():
+        net.head.bias -= net(RGB.apply(DATA.test.images)).mean(0)  # so that each class is met
+        labels = net(RGB.apply(DATA.test.images)).argmax(1)
+    splits = Splits(DATA.train, Dataset(DATA.test.images, labels, CLASSES), RGB)
+    plan = Plan({"first": Choice("svd", (1,)), "second": Choice("svd", (1,)), "head": Choice("svd", (1,))})
+    made = compress(net, splits, plan=plan, options=ONE_SHOT)
+    assert made.report.before.accuracy == 100
+    assert made.report.after.accuracy == evaluate(made.model, splits.test, RGB).accuracy < 100
+
+
+def test_batch_norms_are_re_estimated_on_the_calibration_images():
+    options = replace(ONE_SHOT, augmentation=Augmentation(0, flip=False))
+    made = compress(small(), DATA, plan=Plan({"first": Choice("svd", (2,))}), options=options)
+    order = torch.randperm(60, generator=torch.Generator().manual_seed(options.seed))
+    with torch.no_grad():
+        seen = made.model.first(RGB.apply(DATA.train.images[order[8:48]]))
+    torch.testing.assert_close(made.model.norm.running_mean, seen.mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(made.model.norm.running_var, seen.var((0, 2, 3)), rtol=1e-4, atol=1e-5)
 
 
 def test_the_input_is_not_touched():
@@ -263,6 +287,16 @@ def test_plan_for_is_what_compress_takes(found):
     assert set(planned.table) == {layer.name for layer in planned.layers} == {"first", "second", "head"}
 
 
+def test_the_table_is_refined_around_the_optimum():
+    net = seeded(lambda: Around(nn.Conv2d(48, 48, 3)))
+    budget, images = Budget(params=0.6), DATA.train.images
+    planned = plan_for(net, images, RGB, budget=budget, scheme="svd", options=ONE_SHOT)
+    coarse = build_table(planned.layers, "svd")
+    assert all(set(row) <= set(planned.table[name]) for name, row in coarse.items())
+    finer = {c.choice for c in planned.table["layer"]} - {c.choice for c in coarse["layer"]}
+    assert planned.plan["layer"] in finer
+
+
 def test_progress_tells_every_phase_to_its_end():
     told: dict[str, tuple[int, int]] = {}
     options = replace(QUICK, training=Training(epochs=1))
@@ -321,6 +355,8 @@ def test_half_and_double_precision_come_back_as_they_came(dtype):
 def test_shared_modules_stay_shared():
     made = compress(around("shared"), DATA, plan=Plan({"layer": Choice("svd", (3,))}), options=QUICK)
     assert made.model.layer is made.model.again
+    with pytest.raises(PlanError, match="no layer 'again'"):
+        compress(around("shared"), DATA, plan=Plan({"again": Choice("svd", (3,))}), options=QUICK)
     assert made.report.after.params == numbers(made.model)
 
 

@@ -181,6 +181,7 @@ def test_the_blocks_that_hold_chains_are_matched_as_well(images):
         before = block_error(model, original, images)
         run(model, original, images, settings=Recovery(steps=80, batch_size=16, rate=1e-2, features=features))
         errors.append(block_error(model, original, images) / before)
+        assert not any(m._forward_hooks for net in (model, original) for m in net.modules())
     # The one logit is easily met without the block: only with its weight does the block's error fall at all.
     assert errors[1] < 0.95
     assert errors[0] > 1.05

@@ -65,8 +65,12 @@ def test_it_learns_digits(digits):
     assert sum(s.loss for s in states[-18:]) < sum(s.loss for s in states[:18]) / 4
 
 
+@pytest.mark.usefixtures("fixed_form")
 def test_one_state_a_step(few):
-    states = run(seeded(network), few, settings=Training(epochs=3, batch_size=25, rate=0.05))
+    net, sizes = seeded(network), []
+    net[4].register_forward_pre_hook(lambda _m, args: sizes.append(len(args[0])))
+    states = run(net, few, settings=Training(epochs=3, batch_size=25, rate=0.05))
+    assert sizes == [25] * 6  # the ten images that are left over wait for another epoch
     assert [s.step for s in states] == [1, 2, 3, 4, 5, 6]
     assert [s.epoch for s in states] == [1, 1, 2, 2, 3, 3]
     assert {s.steps for s in states} == {6}
