@@ -1,4 +1,4 @@
-"""tenfold: convolutional networks several times smaller, every rank chosen by itself."""
+"""tenfold: convolutional networks several times smaller, every rank chosen by itself.
 
     import tenfold
     made = tenfold.compress(model, tenfold.load_data("cifar10"), budget=tenfold.Budget(params=0.2))
