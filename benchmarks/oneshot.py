@@ -117,7 +117,7 @@ def tenfold(network: str, ratio: float, seed: int, scheme: str) -> dict[str, flo
             str(seed),
         ]
         begin = time.perf_counter()
-        subprocess.run(command, check=True, env={**os.environ, "TENFOLD_FITS": str(Path(folder) / "fits")})
+        subprocess.run([*command, "--cache", str(Path(folder) / "fits")], check=True)
         seconds = time.perf_counter() - begin
         report = json.loads((out / "report.json").read_text())
     judged = [row for row in report["history"] if "held_out_accuracy" in row]

@@ -156,7 +156,7 @@ def compress(
         NonFiniteError: the network holds NaN or inf, or training diverged.
 
     Example:
-        A whole run on real digits is `tenfold demo`; see also docs/api.md.
+        A whole run on real digits is `tenfold demo`.
     """
     options = options or Options()
     tell = progress or (lambda *_: None)

@@ -28,7 +28,7 @@ def prepare(
         model: the network that was counted.
         census: its count.
         moments: of every factorisable layer; not looked at for the plain metric.
-        metric: see `MetricKind`. Measured on ResNet-20, "logits" is the best at every budget.
+        metric: see `MetricKind`.
 
     Returns:
         Kernels and metrics on the CPU, in float64.

@@ -27,7 +27,7 @@ __all__ = ["Btd", "Cp", "Tucker"]
 
 _BLOCK_SIZES = (2, 4, 8, 16)
 # Blocks above this many channels are tried only where the layer has 32 of them side by side: on
-# narrower layers they never won an allocation and took most of the time of the table.
+# those of ResNet-20 they won no allocation seen and took most of the time of the table.
 _SMALL_BLOCK = 2
 # The core solve factorises a matrix of order R*p*q; above this a candidate costs more than it is worth.
 _MOST_CORE_UNKNOWNS = 1536
