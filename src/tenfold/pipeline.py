@@ -21,13 +21,14 @@ import torch
 from torch import Tensor, nn
 
 from tenfold.compression.fit import Fitted, fit_plan
+from tenfold.compression.layers import check_layers, layer_reports, with_kept
 from tenfold.compression.oneshot import apply_
 from tenfold.compression.prepare import MetricKind, prepare
-from tenfold.core.errors import PlanError, nearest
+from tenfold.core.errors import PlanError
 from tenfold.core.plan import Budget, Plan
-from tenfold.core.report import LayerReport, Measures, Report
+from tenfold.core.report import Measures, Report
 from tenfold.data.dataset import Dataset, Preprocessing, Splits, calibration_and_held_out, hold_out
-from tenfold.layers.census import Census, LayerInfo, census, check_finite
+from tenfold.layers.census import Census, census, check_finite
 from tenfold.layers.statistics import moments
 from tenfold.ranks.allocate import allocate
 from tenfold.ranks.cache import DiskCache
@@ -38,7 +39,7 @@ from tenfold.train.normalisation import re_estimate_
 from tenfold.train.recover import Recovery, recover
 from tenfold.train.supervised import Training, train_
 
-__all__ = ["Compressed", "Options", "Planned", "Progress", "compress", "plan_for"]
+__all__ = ["Compressed", "Options", "Planned", "Progress", "compress", "plan_for", "split"]
 
 Progress = Callable[[str, int, int], None]
 """Called with (phase, done, in all) whenever something was done."""
@@ -161,7 +162,7 @@ def compress(
     options = options or Options()
     tell = progress or (lambda *_: None)
     watch, exact = _Watch(), _in_float32(model)
-    images, held_out = _split(data.train, options)
+    images, held_out = split(data.train, options)
     with watch.phase("plan"):
         survey = _surveyed(exact, images, data.preprocessing, options, tell)
         planned = (
@@ -252,8 +253,8 @@ def _in_float32(model: nn.Module) -> nn.Module:
     return model if _dtype(model) == torch.float32 else copy.deepcopy(model).float()
 
 
-def _split(train: Dataset, options: Options) -> tuple[Tensor, Dataset]:
-    """Unlabelled calibration images, and what is held out."""
+def split(train: Dataset, options: Options) -> tuple[Tensor, Dataset]:
+    """Unlabelled calibration images, and what is held out: at most a fifth."""
     held_out = min(options.held_out, len(train) // 5)
     return calibration_and_held_out(
         train, calibration=options.calibration, held_out=held_out, seed=options.seed
@@ -284,25 +285,14 @@ def _allocated(
         table = refine_table(table, layers, plan, cache=cache, workers=options.workers)
         plan = allocate(table, limits, fixed)
     tell("refine", _REFINEMENTS, _REFINEMENTS)
-    return Planned(counted, layers, _with_kept(plan, counted), table)
+    return Planned(counted, layers, with_kept(plan, counted), table)
 
 
 def _given(survey: _Survey, plan: Plan) -> Planned:
     """A plan that was given, once all its layers are known to exist and to be factorisable."""
     counted, layers = survey
-    names = [layer.name for layer in counted.layers]
-    for name, choice in plan.items():
-        if name not in names:
-            raise PlanError(f"plan: no layer {name!r} in this network; {nearest(name, names)}")
-        reason = counted.layer(name).reason
-        if choice is not None and reason:
-            raise PlanError(f"plan: {name} cannot be factorised: {reason}; write null for it")
-    return Planned(counted, layers, _with_kept(plan, counted), {})
-
-
-def _with_kept(plan: Plan, counted: Census) -> Plan:
-    """A plan that names every layer of the network, in network order."""
-    return Plan({layer.name: plan.get(layer.name) for layer in counted.layers})
+    check_layers(plan, counted, source="plan")
+    return Planned(counted, layers, with_kept(plan, counted), {})
 
 
 @dataclass(frozen=True)
@@ -411,31 +401,10 @@ def _report(
     return Report(
         before=Measures(planned.census.params, planned.census.macs, before),
         after=Measures(smaller.params, smaller.macs, after),
-        layers=_layer_reports(planned, fits, smaller),
+        layers=layer_reports(planned.plan, fits, planned.census, smaller),
         seconds=watch.seconds,
         versions=_versions(),
         history=tuple(history),
-    )
-
-
-def _layer_reports(planned: Planned, fits: dict[str, Fitted], smaller: Census) -> tuple[LayerReport, ...]:
-    """One row a layer of the original network."""
-    return tuple(_layer_report(info, planned.plan, fits, smaller) for info in planned.census.layers)
-
-
-def _layer_report(info: LayerInfo, plan: Plan, fits: dict[str, Fitted], smaller: Census) -> LayerReport:
-    """What became of one layer."""
-    fitted = fits.get(info.name)
-    stages = [x for x in smaller.layers if x.name == info.name or x.name.startswith(info.name + ".")]
-    reason = "" if fitted else info.reason or "kept: a chain would cost more than it saves here"
-    return LayerReport(
-        name=info.name,
-        choice=plan[info.name],
-        reason=reason,
-        params=(info.params, sum(x.params for x in stages)),
-        macs=(info.macs, sum(x.macs for x in stages)),
-        error=fitted.error if fitted else 0.0,
-        predicted_rise=fitted.rise if fitted else 0.0,
     )
 
 

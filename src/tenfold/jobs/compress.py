@@ -21,9 +21,9 @@ from tenfold.deploy.onnx import export_onnx
 from tenfold.deploy.verify import latency_ms, parity, size_bytes
 from tenfold.jobs.events import recorded, silent
 from tenfold.jobs.network import (
-    check_answer,
     check_names,
     check_plan,
+    counted_for,
     filled_in,
     images_of,
     network_of,
@@ -31,7 +31,7 @@ from tenfold.jobs.network import (
     with_kept_layers,
 )
 from tenfold.jobs.staged import free_run, staged
-from tenfold.layers.census import Census, census, check_finite
+from tenfold.layers.census import Census, check_finite
 from tenfold.pipeline import Compressed, Progress, compress
 from tenfold.runs.atomic import write_text
 from tenfold.runs.directory import RunDirectory
@@ -99,9 +99,7 @@ def compress_network(
 def _checked(model: nn.Module, data: Splits) -> Census:
     """The network, counted, once it is known to be whole and to classify these images."""
     check_finite(model)
-    check_answer(model, data)
-    dtype = next((p.dtype for p in model.parameters()), torch.float32)
-    return census(model, data.preprocessing.apply(data.train.images[:1]).to(dtype))
+    return counted_for(model, data)
 
 
 def _compress(

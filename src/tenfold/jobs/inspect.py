@@ -9,11 +9,11 @@ import torch
 from tenfold.config import InspectSettings
 from tenfold.core.errors import BudgetError, DataError
 from tenfold.core.plan import Budget, Choice
-from tenfold.data.dataset import Splits, calibration_and_held_out
 from tenfold.jobs.events import silent
 from tenfold.jobs.network import (
-    check_answer,
     check_names,
+    counted_for,
+    dtype_of,
     filled_in,
     images_of,
     network_of,
@@ -21,7 +21,7 @@ from tenfold.jobs.network import (
     with_kept_layers,
 )
 from tenfold.layers.census import Census, census
-from tenfold.pipeline import Planned, Progress, plan_for
+from tenfold.pipeline import Planned, Progress, plan_for, split
 
 __all__ = ["Inspection", "Prediction", "inspect"]
 
@@ -81,8 +81,8 @@ def inspect(settings: InspectSettings, progress: Progress = silent) -> Inspectio
     if settings.input is None:
         raise DataError("the size of an image is not known: give --data, or --input as in 3x32x32")
     model = network_of(settings, classes=settings.classes, channels=settings.input[0])
-    dtype = next((p.dtype for p in model.parameters()), torch.float32)
-    return Inspection(settings.arch, census(model, torch.zeros(1, *settings.input, dtype=dtype)))
+    example = torch.zeros(1, *settings.input, dtype=dtype_of(model))
+    return Inspection(settings.arch, census(model, example))
 
 
 def _with_images(settings: InspectSettings, budget: Budget | None, progress: Progress) -> Inspection:
@@ -93,16 +93,15 @@ def _with_images(settings: InspectSettings, budget: Budget | None, progress: Pro
     settings = filled_in(settings, data)
     channels = data.train.images.shape[1]
     model = network_of(settings, classes=len(data.train.classes), channels=channels)
-    check_answer(model, data)
-    dtype = next((p.dtype for p in model.parameters()), torch.float32)
-    counted = census(model, data.preprocessing.apply(data.train.images[:1]).to(dtype))
+    counted = counted_for(model, data)
     if budget is None:
         return Inspection(settings.arch, counted)
     options = options_of(settings)
+    images, _ = split(data.train, options)
     try:
         planned = plan_for(
             model,
-            _calibration(settings, data),
+            images,
             data.preprocessing,
             budget=budget,
             scheme=settings.scheme,
@@ -112,15 +111,6 @@ def _with_images(settings: InspectSettings, budget: Budget | None, progress: Pro
     except BudgetError as error:
         raise with_kept_layers(error, counted) from None
     return Inspection(settings.arch, planned.census, _predicted(planned))
-
-
-def _calibration(settings: InspectSettings, data: Splits) -> torch.Tensor:
-    """The images that a compress job of the same settings would look at."""
-    held_out = min(options_of(settings).held_out, len(data.train) // 5)
-    images, _ = calibration_and_held_out(
-        data.train, calibration=settings.calibration, held_out=held_out, seed=settings.seed
-    )
-    return images
 
 
 def _predicted(planned: Planned) -> Prediction:

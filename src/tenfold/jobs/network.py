@@ -8,6 +8,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from tenfold.compression.layers import check_layers
 from tenfold.config import CompressSettings, NetworkSettings
 from tenfold.core.errors import (
     BudgetError,
@@ -16,13 +17,12 @@ from tenfold.core.errors import (
     ShapeError,
     UnknownNameError,
     WeightsError,
-    nearest,
 )
 from tenfold.core.plan import Plan
 from tenfold.data.cache import cache_directory
 from tenfold.data.dataset import Splits
 from tenfold.data.source import data_names, load_data
-from tenfold.layers.census import Census, LayerInfo
+from tenfold.layers.census import Census, LayerInfo, census
 from tenfold.layers.mode import in_mode
 from tenfold.pipeline import Options
 from tenfold.schemes.base import check_rank
@@ -37,6 +37,8 @@ __all__ = [
     "check_answer",
     "check_names",
     "check_plan",
+    "counted_for",
+    "dtype_of",
     "filled_in",
     "images_of",
     "network_of",
@@ -104,10 +106,9 @@ def check_answer(model: nn.Module, data: Splits) -> None:
         ShapeError: the network cannot take an image, or does not answer with one logit a class.
     """
     example = data.preprocessing.apply(data.test.images[:1])
-    dtype = next((p.dtype for p in model.parameters()), torch.float32)
     with in_mode(model, training=False), torch.no_grad():
         try:
-            answer = model(example.to(dtype))
+            answer = model(example.to(dtype_of(model)))
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             line = str(error).partition("\n")[0]
             raise ShapeError(
@@ -121,6 +122,21 @@ def check_answer(model: nn.Module, data: Splits) -> None:
             f"the network answers an image with {met}, the data needs logits of shape {wanted}: "
             "give the network or the images that go together"
         )
+
+
+def counted_for(model: nn.Module, data: Splits) -> Census:
+    """The network, counted on an image of `data`, once it is known to classify them.
+
+    Raises:
+        ShapeError: as `check_answer`.
+    """
+    check_answer(model, data)
+    return census(model, data.preprocessing.apply(data.train.images[:1]).to(dtype_of(model)))
+
+
+def dtype_of(model: nn.Module) -> torch.dtype:
+    """The dtype that a network wants its images in: that of its first parameter."""
+    return next((p.dtype for p in model.parameters()), torch.float32)
 
 
 def check_plan(path: Path, counted: Census) -> Plan:
@@ -138,17 +154,13 @@ def check_plan(path: Path, counted: Census) -> Plan:
         raise PlanError(f"plan {path}: {cause}; give the plan.json of a run") from None
     except PlanError as error:
         raise PlanError(f"{path}: {error}") from None
-    names = [layer.name for layer in counted.layers]
-    for name, choice in plan.items():
-        if name not in names:
-            raise PlanError(f"{path}: no layer {name!r} in this network; {nearest(name, names)}")
-        info = counted.layer(name)
-        if choice is None:
-            continue
-        if info.reason or info.spec is None:
-            raise PlanError(f"{path}: {name} cannot be factorised: {info.reason}; write null for it")
+    check_layers(plan, counted, source=str(path))
+    for name, choice in plan.factorised.items():
+        spec = counted.layer(name).spec
+        if spec is None:
+            raise AssertionError(name)  # check_layers lets only factorisable layers through
         try:
-            check_rank(get_scheme(choice.scheme), info.spec.group, choice.rank)
+            check_rank(get_scheme(choice.scheme), spec.group, choice.rank)
         except RankError as error:
             raise RankError(f"{path}: {name}: {error}") from None
     return plan

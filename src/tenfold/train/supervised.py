@@ -14,10 +14,9 @@ from torch.nn import functional
 
 from tenfold.compression.rebuilt import faster_rebuilt, rebuilt
 from tenfold.core.errors import NonFiniteError
-from tenfold.data.augment import crop_flip
 from tenfold.data.dataset import Dataset, Preprocessing
 from tenfold.layers.mode import in_mode
-from tenfold.train.batches import Augmentation
+from tenfold.train.batches import Augmentation, endless_with_places
 
 __all__ = ["Training", "TrainingState", "train_"]
 
@@ -93,13 +92,13 @@ def train_(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, settings.rate, total_steps=steps, cycle_momentum=False
     )
-    batches = _labelled(data, preprocessing, augmentation, batch_size=batch_size, seed=seed)
+    batches = endless_with_places(data.images, preprocessing, augmentation, batch_size=batch_size, seed=seed)
     with ExitStack() as stack:
         stack.enter_context(rebuilt(model, faster_rebuilt(model, preprocessing.apply(data.images[:32]))))
         stack.enter_context(in_mode(model, training=True))
-        for step, (batch, labels) in enumerate(islice(batches, steps), start=1):
+        for step, (batch, places) in enumerate(islice(batches, steps), start=1):
             rate = float(schedule.get_last_lr()[0])
-            loss = _step(model, batch, labels, optimiser)
+            loss = _step(model, batch, data.labels[places], optimiser)
             if not math.isfinite(loss):
                 raise NonFiniteError(
                     f"training step {step}: the loss is {loss}; lower the rate of {rate:.2g}"
@@ -117,21 +116,6 @@ def _sgd(model: nn.Module, settings: Training) -> torch.optim.SGD:
         nesterov=settings.momentum > 0,
         weight_decay=settings.weight_decay,
     )
-
-
-def _labelled(
-    data: Dataset, preprocessing: Preprocessing, augmentation: Augmentation, *, batch_size: int, seed: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Images and labels, batch after batch for ever; an epoch's last short batch is dropped."""
-    generator = torch.Generator().manual_seed(seed)
-    while True:
-        order = torch.randperm(len(data), generator=generator)
-        for places in order.split(batch_size)[: len(data) // batch_size]:
-            varied = crop_flip(
-                data.images[places], generator, padding=augmentation.padding, flip=augmentation.flip
-            )
-            batch = preprocessing.apply(varied).contiguous(memory_format=torch.channels_last)
-            yield batch, data.labels[places]
 
 
 def _step(model: nn.Module, batch: Tensor, labels: Tensor, optimiser: torch.optim.Optimizer) -> float:
