@@ -139,9 +139,9 @@ MUTANTS = (
     ),
     Mutant(
         "algebra/metric.py",
-        "1.0 if rows.trace() < 0 else 1.0",
-        "1.0",
-        "algebra/test_metric.py::test_nearest_split_beats_every_neighbour",
+        "return rows * scale, columns / scale",
+        "return rows, columns",
+        "algebra/test_metric.py::test_the_horizontal_part_has_trace_kw",
     ),
     Mutant(
         "schemes/svd.py",

@@ -81,6 +81,16 @@ def test_separable_offsets_are_split_exactly():
     assert metric.cost(CHANGE) == pytest.approx(separable, rel=20 * RIDGE)
 
 
+def test_the_horizontal_part_has_trace_kw():
+    for seed in range(5):
+        factor = torch.randn(6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+        eye = torch.eye(2, dtype=torch.float64)
+        metric = Metric.from_moments(eye, eye, factor @ factor.T, (2, 3))
+        root, _ = metric.columns
+        # the ridge of 1e-4 on each eigenvalue, relative to their mean, raises the trace by as much
+        assert float((root @ root).trace()) == pytest.approx(3 * (1 + 1e-4), rel=1e-10)
+
+
 def test_nearest_split_beats_every_neighbour():
     offsets = moment(6, 3)
     metric = Metric.from_moments(moment(4, 1), moment(3, 2), offsets, KERNEL)
