@@ -36,6 +36,7 @@ def test_leaves_the_files_of_a_run_and_nothing_else(finished: RunDirectory) -> N
         "model.json",
         "model.onnx",
         "report.json",
+        "report.html",
     }
     assert [path.name for path in finished.path.parent.iterdir()] == ["first"]
 

@@ -131,6 +131,41 @@ def export(
     typer.echo(f"exported to {exported.path}")
 
 
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="Run directory, of a run that is finished or not.")],
+) -> None:
+    """Write the report.html of a run again, from the files in its directory."""
+    from tenfold.cli.render import report_table, show
+    from tenfold.jobs.report import report as write_report
+
+    made = write_report(run)
+    if made.record.report is None:
+        typer.echo(f"{run} is {made.record.standing}; the page shows what is there", err=True)
+    else:
+        show(report_table(made.record.report))
+    typer.echo(f"report: {made.path}")
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories, two or more.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Page to write (HTML), with figures and all settings.")
+    ] = None,
+) -> None:
+    """Lay runs side by side: what they measured, and the settings that differ."""
+    from tenfold.cli.render import comparison_table, show
+    from tenfold.jobs.compare import compare as compare_runs
+
+    comparison = compare_runs(runs, out)
+    show(comparison_table(comparison))
+    for sentence in comparison.unfinished:
+        typer.echo(sentence, err=True)
+    if out is not None:
+        typer.echo(f"comparison: {out}")
+
+
 def _merged(job: Path | None, options: dict[str, Any]) -> dict[str, Any]:
     """The settings of a job file, with the options that go before them."""
     values = read_toml(job) if job is not None else {}

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
+
+from tenfold.reporting.measures import LATENCY_NOTE, MEASURES, compared, written
 
 if TYPE_CHECKING:
     from tenfold.core.plan import Choice
@@ -18,8 +21,9 @@ if TYPE_CHECKING:
     from tenfold.jobs.inspect import Inspection
     from tenfold.layers.census import LayerInfo
     from tenfold.pipeline import Progress as Tell
+    from tenfold.reporting.comparison import Comparison
 
-__all__ = ["export_table", "inspection_table", "progress_bars", "report_table", "show"]
+__all__ = ["comparison_table", "export_table", "inspection_table", "progress_bars", "report_table", "show"]
 
 _WIDTH = 140  # of a table that goes to a file or a pipe
 _PHASES = {
@@ -66,17 +70,25 @@ def show(table: Table) -> None:
 def report_table(report: Report) -> Table:
     """Before and after, as a run measured it."""
     table = _table("", "before", "after", "after / before")
-    rows = (
-        ("test accuracy, %", "accuracy", ".2f"),
-        ("parameters", "params", ",.0f"),
-        ("MACs", "macs", ",.0f"),
-        ("ONNX file, bytes", "size_bytes", ",.0f"),
-        ("latency, ms", "latency_ms", ".3f"),
-    )
-    for title, name, form in rows:
-        before, after = getattr(report.before, name), getattr(report.after, name)
-        table.add_row(title, *_compared(before, after, form, points=name == "accuracy"))
-    table.caption = "latency: median for one image, one thread of ONNX Runtime, both networks in turns"
+    for measure in MEASURES:
+        before, after = measure.of(report.before), measure.of(report.after)
+        table.add_row(measure.title, *_compared(before, after, measure.form, points=measure.points))
+    table.caption = LATENCY_NOTE
+    return table
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """A column a run: what was measured, the best of a row in bold, and the settings that differ."""
+    table = _table("", *(Text(name) for name in comparison.names))
+    for row in comparison.measures:
+        texts = (Text(x, "bold" if n in row.best else "") for n, x in enumerate(row.values))
+        table.add_row(row.title, *texts)
+    differing = [row for row in comparison.settings if row.differs]
+    table.add_section()
+    for row in differing:
+        table.add_row(row.title, *map(Text, row.values))
+    alike = len(comparison.settings) - len(differing)
+    table.caption = f"{alike} other settings are alike; {LATENCY_NOTE}"
     return table
 
 
@@ -120,7 +132,7 @@ def inspection_table(inspection: Inspection) -> Table:
     return table
 
 
-def _table(*headers: str) -> Table:
+def _table(*headers: str | Text) -> Table:
     """An empty table; figures stand to the right, the first column to the left."""
     table = Table(caption_justify="left")
     for number, header in enumerate(headers):
@@ -131,12 +143,8 @@ def _table(*headers: str) -> Table:
 def _compared(
     before: float | None, after: float | None, form: str, *, points: bool = False
 ) -> tuple[str, str, str]:
-    """Two figures and how they compare; "-" for one that was not measured."""
-    shown = ["-" if value is None else f"{value:{form}}" for value in (before, after)]
-    if before is None or after is None:
-        return shown[0], shown[1], "-"
-    ratio = f"{after / before:.3f}" if before else "-"
-    return shown[0], shown[1], f"{after - before:+.2f} points" if points else ratio
+    """Two figures and how they compare."""
+    return written(before, form), written(after, form), compared(before, after, points=points)
 
 
 def _kernel(info: LayerInfo) -> str:

@@ -30,6 +30,7 @@ from tenfold.jobs.network import (
     options_of,
     with_kept_layers,
 )
+from tenfold.jobs.report import write_page
 from tenfold.jobs.staged import free_run, staged
 from tenfold.layers.census import Census, check_finite
 from tenfold.pipeline import Compressed, Progress, compress
@@ -55,7 +56,7 @@ def run(settings: CompressSettings, progress: Progress = silent) -> RunDirectory
 
     Returns:
         The finished run: job.toml, plan.json, events.jsonl, model.safetensors, model.json, model.onnx,
-        report.json.
+        report.json, report.html.
 
     Raises:
         TenfoldError: one of its kinds, for whatever the user can put right.
@@ -93,6 +94,7 @@ def compress_network(
     part.write_plan(made.plan)
     write_text(part.job, settings.to_toml())
     part.write_report(report)
+    write_page(part, (settings.out or part.path).name)
     return report
 
 

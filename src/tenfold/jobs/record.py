@@ -1,0 +1,100 @@
+"""A run directory, read for showing, whether the run is finished or not."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tenfold.config import CompressSettings, read_toml, settings_of
+from tenfold.core.errors import RunError
+from tenfold.core.report import Report
+from tenfold.reporting.record import Record
+from tenfold.reporting.search import Search, read_search
+from tenfold.runs.directory import RunDirectory
+
+__all__ = ["read_record"]
+
+_SEARCH = "search.json"
+
+
+def read_record(run: RunDirectory, name: str) -> Record:
+    """Everything of a run that can be shown.
+
+    Args:
+        run: of a job that is finished, or was started at least.
+        name: what to call it.
+
+    Raises:
+        RunError: report.json, search.json or events.jsonl is broken or of a version that cannot be read here.
+        PlanError: plan.json of a run that is not finished holds no plan.
+        TenfoldError: job.toml of one holds no TOML.
+    """
+    report = _report(run)
+    meanings = {setting.name: setting.help for setting in settings_of(CompressSettings)}
+    search = _search(run.path / _SEARCH)
+    if report is not None:
+        return Record(name, report, settings=report.settings, meanings=meanings, search=search)
+    events = list(run.events())
+    return Record(
+        name,
+        plan=run.read_plan() if run.plan.is_file() else None,
+        settings=read_toml(run.job) if run.job.is_file() else {},
+        meanings=meanings,
+        last=events[-1] if events else None,
+        search=search,
+    )
+
+
+def _report(run: RunDirectory) -> Report | None:
+    """report.json, or None where there is none yet."""
+    if not run.report.exists():
+        return None
+    try:
+        report = run.read_report()
+    except RunError as error:
+        writer = _writer(run.report)
+        if writer in (None, version("tenfold")):
+            raise
+        raise RunError(
+            f"cannot read {run.report}: tenfold {writer} wrote it, and this is {version('tenfold')}; "
+            "install that version, or run the job again"
+        ) from error
+    _check(report, run.report)
+    return report
+
+
+def _writer(path: Path) -> str | None:
+    """The version of tenfold that wrote a report, where even that can be read."""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["versions"]["tenfold"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _check(report: Report, path: Path) -> None:
+    """Refuse a report with other things in it than the ones it should hold."""
+    wanted: tuple[tuple[str, Any, type | tuple[type, ...]], ...] = (
+        ("settings", [report.settings], dict),
+        ("seconds", [report.seconds], dict),
+        ("seconds", report.seconds.values() if isinstance(report.seconds, dict) else [], (int, float)),
+        ("versions", [report.versions], dict),
+        ("history", report.history, dict),
+        ("params and macs of a layer", [n for x in report.layers for n in (*x.params, *x.macs)], int),
+    )
+    for name, values, kind in wanted:
+        if not all(isinstance(value, kind) for value in values):
+            raise RunError(f"{path}: {name} is not what tenfold writes; run the job again")
+
+
+def _search(path: Path) -> Search | None:
+    """search.json, or None where there is none."""
+    if not path.exists():
+        return None
+    try:
+        return read_search(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"cannot read {path}: {error}; restore the file or search again") from error
+    except RunError as error:
+        raise RunError(f"{path}: {error}") from error

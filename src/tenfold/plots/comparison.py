@@ -1,0 +1,73 @@
+"""Several runs in one figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib as mpl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tenfold.core.report import Measures
+from tenfold.plots.search import COSTS
+from tenfold.plots.theme import MUTED, SERIES, draw
+
+__all__ = ["accuracy_figure", "drawable_costs"]
+
+_MARKERS = "osD^vP"
+
+
+def drawable_costs(runs: Mapping[str, Measures]) -> tuple[str, ...]:
+    """The costs that at least two of the runs with an accuracy measured."""
+    known = [run for run in runs.values() if run.accuracy is not None]
+    return tuple(cost for cost in COSTS if sum(getattr(run, cost) is not None for run in known) >= 2)
+
+
+def accuracy_figure(name: str, runs: Mapping[str, Measures], originals: Mapping[str, Measures]) -> str:
+    """Test accuracy against parameters, MACs, bytes and latency, as far as they were measured.
+
+    Args:
+        name: of the figure.
+        runs: label -> what its compressed network measures; `drawable_costs` of them is not empty.
+        originals: label -> what a network they were made of measures.
+
+    Returns:
+        SVG as `tenfold.plots.theme.draw` gives it.
+    """
+    costs = drawable_costs(runs)
+    across = min(2, len(costs))
+    down = -(-len(costs) // across)
+
+    def paint(figure: Figure) -> None:
+        panels = figure.subplots(down, across, sharey=True, squeeze=False).flat
+        for axes, cost in zip(panels, costs, strict=False):
+            _panel(axes, cost, runs, originals)
+        for axes in list(panels)[len(costs) :]:
+            axes.set_visible(False)
+        handles: dict[str, Artist] = {}
+        for axes in figure.axes:
+            handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+        figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3, fontsize=8)
+
+    legend = 0.22 * -(-(len(runs) + len(originals)) // 3)
+    return draw(name, (4.6 * across, 2.9 * down + legend), paint)
+
+
+def _panel(axes: Axes, cost: str, runs: Mapping[str, Measures], originals: Mapping[str, Measures]) -> None:
+    """Accuracy against one cost."""
+    for number, (label, run) in enumerate(runs.items()):
+        color, marker = SERIES[number % len(SERIES)], _MARKERS[number // len(SERIES) % len(_MARKERS)]
+        _point(axes, cost, run, label, marker=marker, color=color)
+    for label, original in originals.items():
+        _point(axes, cost, original, label, marker="X", color=MUTED)
+    axes.set(xlabel=COSTS[cost], ylabel="test accuracy, %", xlim=(0, None))
+    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
+    axes.xaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda value, _: f"{value:,.10g}"))
+
+
+def _point(axes: Axes, cost: str, measures: Measures, label: str, *, marker: str, color: str) -> None:
+    """One network, if both figures of it are known."""
+    value = getattr(measures, cost)
+    if value is not None and measures.accuracy is not None:
+        axes.plot([value], [measures.accuracy], marker, color=color, markersize=7, label=label)

@@ -1,0 +1,1 @@
+"""What runs measured, put together for people: tables and pages."""
