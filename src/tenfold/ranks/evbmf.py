@@ -76,6 +76,9 @@ class Evbmf:
 def evbmf_of(matrix: Tensor, *, noise_variance: float | None = None) -> Evbmf:
     """`evbmf` of a matrix (rows, columns) of any float dtype, in either orientation.
 
+    Rows and columns that are zero to rounding, those of dead channels, are left out first: as they hold no
+    noise either, all that the others hold would be taken for signal.
+
     Raises:
         ShapeError: not a matrix, or an empty one.
         NonFiniteError: the matrix holds NaN or inf.
@@ -86,9 +89,9 @@ def evbmf_of(matrix: Tensor, *, noise_variance: float | None = None) -> Evbmf:
         >>> evbmf_of(signal + 0.1 * torch.randn(30, 90, generator=draw)).rank
         3
     """
-    values = singular_values(matrix)
-    rows, columns = matrix.shape
-    return evbmf(values, (rows, columns), noise_variance=noise_variance)
+    _check_matrix(matrix)
+    alive = _alive(_alive(matrix.double()).T).T
+    return evbmf(singular_values(alive), (len(alive), len(alive.T)), noise_variance=noise_variance)
 
 
 def singular_values(matrix: Tensor) -> tuple[float, ...]:
@@ -107,7 +110,7 @@ def singular_values(matrix: Tensor) -> tuple[float, ...]:
     check_finite(matrix, "matrix")
     wide = matrix.double() if matrix.shape[0] <= matrix.shape[1] else matrix.double().T
     scale = wide.abs().max().clamp_min(torch.finfo(torch.float64).tiny)  # squares neither overflow nor vanish
-    wide = wide / scale
+    wide = (wide / scale).contiguous()  # a transpose has the same bits then
     found = torch.linalg.eigvalsh(wide @ wide.T).clamp_min(0).sqrt() * scale
     return tuple(found.flip(0).tolist())
 
@@ -162,6 +165,21 @@ def weakened(rank: int, full: int, weakening: float) -> int:
     if not 0 <= weakening <= 1:
         raise RankError(f"a weakening of {weakening}: give 0 (the Bayesian rank) to 1 (the full rank)")
     return max(1, int(rank + weakening * (full - rank) + 0.5))
+
+
+def _check_matrix(matrix: Tensor) -> None:
+    """Refuse what has no singular values."""
+    if matrix.ndim != 2 or 0 in matrix.shape:
+        raise ShapeError(
+            f"singular values of a tensor of shape {tuple(matrix.shape)}: give a matrix, not empty"
+        )
+    check_finite(matrix, "matrix")
+
+
+def _alive(matrix: Tensor) -> Tensor:
+    """The rows that are not zero to rounding; all of a zero matrix."""
+    sizes = matrix.abs().amax(1)
+    return matrix[sizes >= _RESOLVED * sizes.max()]
 
 
 def _checked(values: Sequence[float], shape: tuple[int, int], noise_variance: float | None) -> _Array:
