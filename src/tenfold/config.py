@@ -27,6 +27,9 @@ __all__ = ["CompressSettings", "InspectSettings", "NetworkSettings", "Setting", 
 
 SchemeName = Literal["btd", "tucker", "cp", "tt", "tt-tucker", "svd", "auto"]
 MetricName = Literal["logits", "activations", "plain"]
+ScheduleName = Literal["cosine-cyclic", "exp-cyclic", "one-cycle", "step", "constant"]
+FormName = Literal["timed", "chain", "rebuilt"]
+PrecisionName = Literal["timed", "float32", "bfloat16"]
 
 
 def _numbers(value: object) -> object:
@@ -198,12 +201,12 @@ class CompressSettings(NetworkSettings):
         5000, ge=0, description="Training images kept aside to judge by; at most a fifth of them are."
     )
     recovery_steps: int = Field(
-        500, ge=0, description="Steps of the recovery without labels, which matches the original's logits."
+        300, ge=0, description="Steps of the recovery without labels, which matches the original's logits."
     )
     recovery_rate: float = Field(2e-3, gt=0, le=1, description="Highest learning rate of the recovery.")
     recovery_batch: int = Field(128, ge=1, description="Images a step of the recovery.")
     recovery_features: float = Field(
-        30.0,
+        100.0,
         ge=0,
         description="Weight of the blocks' outputs beside the logits in the recovery.",
         allow_inf_nan=False,
@@ -219,6 +222,25 @@ class CompressSettings(NetworkSettings):
     momentum: float = Field(0.9, ge=0, le=0.9999, description="Momentum of the fine-tuning.")
     weight_decay: float = Field(
         5e-4, ge=0, le=1, description="Weight decay of the fine-tuning, on all parameters."
+    )
+    schedule: ScheduleName = Field("one-cycle", description="Learning rate of the fine-tuning, step by step.")
+    cycles: int = Field(1, ge=1, description="Cycles of a cyclic schedule.")
+    smoothing: float = Field(0.0, ge=0, le=0.9, description="Label smoothing of the fine-tuning.")
+    distillation: float = Field(
+        0.0, ge=0, le=1, description="Weight of the original's answers beside the labels in the fine-tuning."
+    )
+    temperature: float = Field(
+        4.0, gt=0, le=100, description="Temperature at which answers are compared in the fine-tuning."
+    )
+    cut_out: int = Field(
+        0, ge=0, description="Side of a black square put on each training image, in pixels; 0 for none."
+    )
+    form: FormName = Field(
+        "timed",
+        description="How chains are trained: as they are, as one kernel rebuilt each step, or the faster.",
+    )
+    precision: PrecisionName = Field(
+        "timed", description="Precision of training passes; timed takes bfloat16 where it is clearly faster."
     )
     out: Path | None = Field(
         None, description="Run directory to make; else the first free one of runs/ARCH, runs/ARCH-2, ..."

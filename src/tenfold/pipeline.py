@@ -10,7 +10,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -60,6 +60,7 @@ class Options:
         recovery: the label-free recovery after the layers are replaced.
         training: the fine-tuning with labels after that; none by default.
         augmentation: how training images are varied.
+        cut_out: side of a black square on the images of the fine-tuning, in pixels; 0 for none.
         workers: processes that fit, at least 1.
         seed: of everything that is random.
         cache: folder that keeps fits between runs; None for none.
@@ -71,6 +72,7 @@ class Options:
     recovery: Recovery = field(default_factory=Recovery)
     training: Training = field(default_factory=Training)
     augmentation: Augmentation = field(default_factory=Augmentation)
+    cut_out: int = 0
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     seed: int = 0
     cache: Path | None = None
@@ -351,8 +353,9 @@ class _Mending:
             rest,
             self.data.preprocessing,
             settings=self.options.training,
-            augmentation=self.options.augmentation,
+            augmentation=replace(self.options.augmentation, cut_out=self.options.cut_out),
             seed=self.options.seed,
+            teacher=self.original,
         ):
             self.tell("train", state.step, state.steps)
             yield {"phase": "training", "step": state.step, "loss": state.loss, "rate": state.rate}

@@ -7,9 +7,8 @@ import torch
 @pytest.fixture
 def fixed_form(monkeypatch: pytest.MonkeyPatch) -> None:
     """No choice by timing: the two exact forms of a chain, and the two precisions, round differently."""
-    for module in ("recover", "supervised"):
-        monkeypatch.setattr(f"tenfold.train.{module}.faster_rebuilt", lambda *_args, **_options: [])
-    monkeypatch.setattr("tenfold.train.recover._bfloat16_is_faster", lambda *_: False, raising=False)
+    monkeypatch.setattr("tenfold.train.execution.faster_rebuilt", lambda *_args, **_options: [])
+    monkeypatch.setattr("tenfold.train.execution._bfloat16_is_faster", lambda *_: False)
 
 
 @pytest.fixture(scope="session")

@@ -1,18 +1,25 @@
 from __future__ import annotations
 
-from itertools import chain, islice
+from collections.abc import Iterator
+from itertools import chain, count, islice
 
 import pytest
 import torch
 from torch import Tensor
 
 from tenfold.data.dataset import Preprocessing
-from tenfold.train.batches import Augmentation, augmented, endless
+from tenfold.train.batches import Augmentation, Batches, augmented
 
 NONE = Augmentation(padding=0, flip=False)
 GREY = Preprocessing((0.5,), (0.25,))
 # Each image is of one brightness of its own, so that a batch tells which images are in it.
 IMAGES = torch.arange(23, dtype=torch.uint8).reshape(-1, 1, 1, 1).expand(-1, 1, 4, 4).contiguous() + 1
+
+
+def endless(images: Tensor, *args, **options) -> Iterator[Tensor]:
+    """The batches of `Batches` from the first on."""
+    batches = Batches(images, *args, **options)
+    return (batches.at(step)[0] for step in count(1))
 
 
 def which(batch: Tensor) -> list[int]:
@@ -29,12 +36,13 @@ def test_one_pass_goes_through_all_images_in_order():
 
 
 def test_an_epoch_shows_every_image_once_and_drops_the_short_batch():
-    batches = [which(b) for b in islice(endless(IMAGES, GREY, NONE, batch_size=5, seed=0), 12)]
+    batches = [which(b) for b in islice(endless(IMAGES, GREY, NONE, batch_size=5, seed=0), 40)]
     assert all(len(batch) == 5 for batch in batches)
-    epochs = [list(chain.from_iterable(batches[4 * n : 4 * n + 4])) for n in range(3)]
+    epochs = [list(chain.from_iterable(batches[4 * n : 4 * n + 4])) for n in range(10)]
     for epoch in epochs:
         assert len(set(epoch)) == 20
-    assert len({tuple(epoch) for epoch in epochs}) == 3
+    assert len({tuple(epoch) for epoch in epochs}) == 10
+    # One image is left out of all ten epochs once in 10^8 seeds.
     assert set().union(*epochs) == set(range(23))
 
 
@@ -66,3 +74,25 @@ def test_images_are_varied_as_asked(make, padding, flip):
     expected = {(a, b) for a, b in expected if 0 <= a < 6 and 0 <= b < 6} | ({(2, 4)} if flip else set())
     assert spots == expected
     assert float(batch.min()) == -2.0  # black before normalisation
+
+
+def test_a_batch_depends_on_its_step_alone():
+    def batches() -> Batches:
+        return Batches(IMAGES, GREY, Augmentation(cut_out=2), batch_size=5, seed=1)
+
+    through = batches()
+    in_order = [through.at(step) for step in range(1, 10)]
+    for step in (9, 1, 5):
+        images, places = batches().at(step)
+        assert torch.equal(images, in_order[step - 1][0])
+        assert torch.equal(places, in_order[step - 1][1])
+    assert not torch.equal(in_order[0][0], in_order[4][0])  # the same step of the next epoch
+
+
+def test_cut_out_blackens_as_much_as_it_says():
+    # A square of 2 inside 4x4 covers 4 pixels, 2 or 1 at the border; black is -2 after normalisation.
+    images = torch.full((256, 1, 4, 4), 200, dtype=torch.uint8)
+    batch, _ = Batches(images, GREY, Augmentation(0, False, 2), batch_size=256, seed=0).at(1)
+    covered = (batch == -2.0).sum((1, 2, 3))
+    assert set(covered.tolist()) == {1, 2, 4}
+    assert float(batch[batch != -2.0].min()) > 0

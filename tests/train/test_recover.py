@@ -97,7 +97,7 @@ def test_the_given_images_are_not_changed(images):
 
 @pytest.mark.parametrize("form", [[], ["layer", "head"]])
 def test_afterwards_the_chains_stand_there_in_their_mode(images, monkeypatch, form):
-    monkeypatch.setattr("tenfold.train.recover.faster_rebuilt", lambda *_args, **_options: form)
+    monkeypatch.setattr("tenfold.train.execution.faster_rebuilt", lambda *_args, **_options: form)
     model, original = pair()
     objects, flags = {n: id(m) for n, m in model.named_modules()}, [m.training for m in model.modules()]
     steps = recover(model, original, images, RGB, settings=SETTINGS, augmentation=Augmentation(1))
@@ -114,7 +114,7 @@ def test_afterwards_the_chains_stand_there_in_their_mode(images, monkeypatch, fo
 def test_both_forms_learn_the_same(images, monkeypatch):
     found = []
     for form in ([], ["layer", "head"]):
-        monkeypatch.setattr("tenfold.train.recover.faster_rebuilt", lambda *_a, _form=form, **_o: _form)
+        monkeypatch.setattr("tenfold.train.execution.faster_rebuilt", lambda *_a, _form=form, **_o: _form)
         model, original = pair()
         found.append([state.loss for state in run(model, original, images)])
     # A dozen steps in float32; Adam's division by small second moments enlarges rounding.

@@ -13,6 +13,7 @@ from tenfold.core.errors import NonFiniteError
 from tenfold.core.plan import Choice, Plan
 from tenfold.data.dataset import Dataset, Preprocessing
 from tenfold.data.digits import read_digits
+from tenfold.train import supervised
 from tenfold.train.batches import Augmentation
 from tenfold.train.evaluate import evaluate
 from tenfold.train.supervised import Training, TrainingState, train_
@@ -146,7 +147,7 @@ def test_chains_are_trained_and_stand_there_afterwards(few, monkeypatch):
     net = decompose_model(
         seeded(network).eval(), Plan({"4": Choice("svd", (4,))}), GREY.apply(few.images[:1])
     )
-    monkeypatch.setattr("tenfold.train.supervised.faster_rebuilt", lambda *_args, **_options: ["4"])
+    monkeypatch.setattr("tenfold.train.execution.faster_rebuilt", lambda *_args, **_options: ["4"])
     before, objects = copy.deepcopy(net), {n: id(m) for n, m in net.named_modules()}
     steps = train_(net, few, GREY, settings=Training(epochs=2), augmentation=NONE)
     next(steps)
@@ -155,3 +156,42 @@ def test_chains_are_trained_and_stand_there_afterwards(few, monkeypatch):
     assert {n: id(m) for n, m in net.named_modules()} == objects
     assert not net.training
     assert not torch.equal(net[4][0].weight, before[4][0].weight)
+
+
+@pytest.mark.usefixtures("fixed_form")
+def test_all_distillation_learns_the_teacher_and_not_the_labels(few):
+    def trained(labels: Tensor) -> nn.Module:
+        net = seeded(network)
+        settings = Training(epochs=2, batch_size=25, rate=0.05, distillation=1.0)
+        run(net, Dataset(few.images, labels, few.classes), settings=settings, teacher=teacher)
+        return net
+
+    teacher = seeded(network)
+    run(teacher, few, settings=Training(epochs=4, batch_size=25, rate=0.1))
+    before = bits(teacher)
+    assert equal(bits(trained(few.labels)), bits(trained(few.labels.flip(0))))
+    assert equal(bits(teacher), before)
+
+
+def test_smoothing_and_distillation_are_the_formula(few):
+    logits = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+    wanted = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
+    labels = torch.tensor([0, 1, 2, 3, 0])
+    settings = Training(smoothing=0.2, distillation=0.3, temperature=2.0)
+    found = supervised._loss(nn.Identity(), _Says(wanted), logits, labels, settings)
+    log_p, p = logits.log_softmax(1), (wanted / 2).softmax(1)
+    smooth = torch.nn.functional.one_hot(labels, 4) * 0.8 + 0.05
+    entropy = -(smooth * log_p).sum(1).mean()
+    divergence = (p * (p.log() - (logits / 2).log_softmax(1))).sum(1).mean()
+    torch.testing.assert_close(found, 0.7 * entropy + 0.3 * 4 * divergence)
+
+
+class _Says(nn.Module):
+    """Always answers the same."""
+
+    def __init__(self, answer: Tensor) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, _: Tensor) -> Tensor:
+        return self.answer

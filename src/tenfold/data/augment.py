@@ -1,4 +1,4 @@
-"""Random crops and flips of whole batches, on uint8 images before normalisation."""
+"""Random crops, flips and cut-outs of whole batches, on uint8 images before normalisation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["crop_flip"]
+__all__ = ["crop_flip", "cut_out"]
 
 
 def crop_flip(images: Tensor, generator: torch.Generator, *, padding: int = 4, flip: bool = True) -> Tensor:
@@ -44,3 +44,31 @@ def crop_flip(images: Tensor, generator: torch.Generator, *, padding: int = 4, f
     padded = functional.pad(images, (padding,) * 4).flatten(2)  # (n, channels, padded height * padded width)
     index = places.to(images.device).reshape(count, 1, -1).expand(-1, channels, -1)
     return padded.gather(2, index).view(images.shape)
+
+
+def cut_out(images: Tensor, generator: torch.Generator, *, size: int) -> Tensor:
+    """Blacken a square of each image, its centre anywhere (DeVries & Taylor, arXiv:1708.04552).
+
+    Args:
+        images: (n, channels, height, width), uint8; not changed.
+        generator: source of the places.
+        size: height and width of the square in pixels, at least 1; what lies outside the image is lost.
+
+    Returns:
+        Same shape, dtype and device.
+
+    Example:
+        >>> ones = torch.ones(1, 1, 8, 8, dtype=torch.uint8)
+        >>> 16 <= int(cut_out(ones, torch.Generator().manual_seed(0), size=4).sum()) < 64
+        True
+    """
+    inside = [_covered(extent, len(images), size, generator) for extent in images.shape[2:]]
+    square = inside[0][:, None, :, None] & inside[1][:, None, None, :]
+    return images.masked_fill(square.to(images.device), 0)
+
+
+def _covered(extent: int, count: int, size: int, generator: torch.Generator) -> Tensor:
+    """Which of `extent` rows or columns a square covers, (count, extent), bool."""
+    first = torch.randint(extent, (count, 1), generator=generator) - size // 2
+    places = torch.arange(extent)
+    return (places >= first) & (places < first + size)

@@ -195,12 +195,15 @@ def options_of(settings: NetworkSettings) -> Options:
     return Options(
         **common,  # type: ignore[arg-type]
         held_out=settings.held_out,
+        cut_out=settings.cut_out,
         recovery=Recovery(
             steps=settings.recovery_steps,
             batch_size=settings.recovery_batch,
             rate=settings.recovery_rate,
             features=settings.recovery_features,
             mixed=settings.recovery_mixed,
+            form=settings.form,
+            precision=settings.precision,
         ),
         training=Training(
             epochs=settings.epochs,
@@ -208,6 +211,13 @@ def options_of(settings: NetworkSettings) -> Options:
             rate=settings.rate,
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
+            schedule=settings.schedule,
+            cycles=settings.cycles,
+            smoothing=settings.smoothing,
+            distillation=settings.distillation,
+            temperature=settings.temperature,
+            form=settings.form,
+            precision=settings.precision,
         ),
     )
 

@@ -1,4 +1,8 @@
-"""Augmented batches of images, the same for the same seed."""
+"""Augmented batches of images: which ones, and how they are varied, depends on nothing but seed and step.
+
+No generator lives from one step to the next, so that a run that goes on after a kill, or a second process
+that takes its share of a batch, sees the same images.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tenfold.data.augment import crop_flip
+from tenfold.data.augment import crop_flip, cut_out
 from tenfold.data.dataset import Preprocessing
 
-__all__ = ["Augmentation", "augmented", "endless", "endless_with_places"]
+__all__ = ["Augmentation", "Batches", "augmented", "generator"]
+
+_STRIDE = 1_000_003  # a prime above any number of steps between two seeds
+_SEEDS = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -21,56 +28,94 @@ class Augmentation:
     Attributes:
         padding: black pixels on every side before a random crop; 0 for none.
         flip: whether images are mirrored at random.
+        cut_out: height and width of a black square at a random place, in pixels; 0 for none.
     """
 
     padding: int = 4
     flip: bool = True
+    cut_out: int = 0
+
+
+def generator(seed: int, number: int) -> torch.Generator:
+    """The source of randomness of the `number`-th thing under `seed`, both at least 0.
+
+    Example:
+        >>> a, b = (torch.rand(1, generator=generator(0, number)) for number in (1, 2))
+        >>> bool(a == b)
+        False
+    """
+    return torch.Generator().manual_seed((seed * _STRIDE + number) % _SEEDS)
 
 
 def augmented(
     images: Tensor, preprocessing: Preprocessing, augmentation: Augmentation, *, batch_size: int, seed: int
 ) -> Iterator[Tensor]:
     """One pass over uint8 `images` (n, channels, height, width) in order, varied and preprocessed."""
-    generator = torch.Generator().manual_seed(seed)
+    source = torch.Generator().manual_seed(seed)
     for batch in images.split(batch_size):
-        yield _varied(batch, preprocessing, augmentation, generator)
+        yield _varied(batch, preprocessing, augmentation, source)
 
 
-def endless(
-    images: Tensor, preprocessing: Preprocessing, augmentation: Augmentation, *, batch_size: int, seed: int
-) -> Iterator[Tensor]:
-    """The batches of `endless_with_places`, without their places."""
-    found = endless_with_places(images, preprocessing, augmentation, batch_size=batch_size, seed=seed)
-    return (batch for batch, _ in found)
-
-
-def endless_with_places(
-    images: Tensor, preprocessing: Preprocessing, augmentation: Augmentation, *, batch_size: int, seed: int
-) -> Iterator[tuple[Tensor, Tensor]]:
+class Batches:
     """Batch after batch for ever, in a new order each epoch; an epoch's last short batch is dropped.
 
-    Args:
-        images: (n, channels, height, width), uint8.
-        preprocessing: what the network expects.
-        augmentation: how the images are varied.
+    Attributes:
         batch_size: images a batch; all of them where there are fewer.
-        seed: of order and augmentation.
+        per_epoch: batches an epoch, at least 1.
 
-    Yields:
-        (batch, places): float32 images, and where in `images` (int64, (batch_size,)) each came from,
-        which finds their labels.
+    Example:
+        >>> from tenfold.data.dataset import Preprocessing
+        >>> images = torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1)
+        >>> still = Augmentation(padding=0, flip=False)
+        >>> batches = Batches(images, Preprocessing((0.0,), (1.0,)), still, batch_size=3, seed=0)
+        >>> places = [batches.at(step)[1] for step in (1, 2)]
+        >>> sorted(torch.cat(places).tolist())
+        [0, 1, 2, 3, 4, 5]
     """
-    generator = torch.Generator().manual_seed(seed)
-    batch_size = min(batch_size, len(images))
-    while True:
-        order = torch.randperm(len(images), generator=generator)
-        for places in order.split(batch_size)[: len(images) // batch_size]:
-            yield _varied(images[places], preprocessing, augmentation, generator), places
+
+    def __init__(
+        self,
+        images: Tensor,
+        preprocessing: Preprocessing,
+        augmentation: Augmentation,
+        *,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        """Name the images, (n, channels, height, width), uint8; none is touched yet."""
+        self.batch_size = min(batch_size, len(images))
+        self.per_epoch = len(images) // self.batch_size
+        self._images = images
+        self._preprocessing = preprocessing
+        self._augmentation = augmentation
+        self._seed = seed
+        self._order: tuple[int, Tensor] | None = None
+
+    def at(self, step: int) -> tuple[Tensor, Tensor]:
+        """The batch of a step, from 1.
+
+        Returns:
+            (batch, places): float32 images, and where among the images (int64, (batch_size,)) each came
+            from, which finds their labels.
+        """
+        epoch, number = divmod(step - 1, self.per_epoch)
+        places = self._ordered(epoch)[number * self.batch_size :][: self.batch_size]
+        source = generator(self._seed + 1, step)
+        return _varied(self._images[places], self._preprocessing, self._augmentation, source), places
+
+    def _ordered(self, epoch: int) -> Tensor:
+        """The order of an epoch, from 0; that of the last one asked for is kept."""
+        if self._order is None or self._order[0] != epoch:
+            order = torch.randperm(len(self._images), generator=generator(self._seed, epoch))
+            self._order = (epoch, order)
+        return self._order[1]
 
 
 def _varied(
-    images: Tensor, preprocessing: Preprocessing, augmentation: Augmentation, generator: torch.Generator
+    images: Tensor, preprocessing: Preprocessing, augmentation: Augmentation, source: torch.Generator
 ) -> Tensor:
     """A batch as the network is given it: augmented, preprocessed, channels last."""
-    varied = crop_flip(images, generator, padding=augmentation.padding, flip=augmentation.flip)
+    varied = crop_flip(images, source, padding=augmentation.padding, flip=augmentation.flip)
+    if augmentation.cut_out:
+        varied = cut_out(varied, source, size=augmentation.cut_out)
     return preprocessing.apply(varied).contiguous(memory_format=torch.channels_last)

@@ -6,23 +6,23 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import islice
-from time import perf_counter
 
 import torch
 from torch import Tensor, nn
 
-from tenfold.compression.rebuilt import chains, faster_rebuilt, rebuilt
+from tenfold.compression.rebuilt import chains
 from tenfold.core.errors import NonFiniteError
 from tenfold.data.dataset import Preprocessing
 from tenfold.layers.answers import tensors
 from tenfold.layers.mode import in_mode
-from tenfold.train.batches import Augmentation, endless
+from tenfold.train.batches import Augmentation, Batches, generator
+from tenfold.train.execution import FormName, PrecisionName, choose_execution, executed
 
 __all__ = ["Recovery", "RecoveryState", "recover"]
 
 _WARM_UP = 30  # steps over which the rate rises: Adam's second moments know nothing at first
 _CLIP = 10.0
+_NO_POWER = 1e-6  # a block that answers nothing is not worth dividing by
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,17 @@ class Recovery:
         rate: peak learning rate of Adam; falls to 0 along a half cosine.
         features: weight of the error of the blocks' outputs beside that of the logits, at least 0.
         mixed: share of the images that are blended with another one, in [0, 1].
+        form: how chains are computed; see `tenfold.train.execution.choose_execution`.
+        precision: of the passes; likewise.
     """
 
-    steps: int = 500
+    steps: int = 300
     batch_size: int = 128
     rate: float = 2e-3
-    features: float = 30.0
+    features: float = 100.0
     mixed: float = 0.5
+    form: FormName = "timed"
+    precision: PrecisionName = "timed"
 
 
 @dataclass(frozen=True)
@@ -92,22 +96,20 @@ def recover(
     Raises:
         NonFiniteError: the loss is NaN or inf.
     """
+    batches = Batches(images, preprocessing, augmentation, batch_size=settings.batch_size, seed=seed)
+    execution = choose_execution(model, batches.at(1)[0], form=settings.form, precision=settings.precision)
     optimiser = torch.optim.Adam(model.parameters(), lr=settings.rate)
-    batches = endless(images, preprocessing, augmentation, batch_size=settings.batch_size, seed=seed)
     with ExitStack() as stack:
         stack.enter_context(in_mode(original, training=False))
-        first = next(batches)
-        blender = torch.Generator().manual_seed(seed)
         names = _holders(model) if settings.features else []
         seen = [stack.enter_context(_outputs(network, names)) for network in (original, model)]
-        stack.enter_context(rebuilt(model, faster_rebuilt(model, first[:32])))
-        stack.enter_context(in_mode(model, training=True))
-        cast = _bfloat16_is_faster(model, first)
-        for step, batch in enumerate(islice(batches, settings.steps), start=1):
+        stack.enter_context(executed(model, execution))
+        for step in range(1, settings.steps + 1):
             rate = settings.rate * _shape(step, settings.steps)
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            blended = _blend(batch, settings.mixed, blender)
+            blended = _blend(batches.at(step)[0], settings.mixed, generator(seed + 2, step))
+            cast = execution.bfloat16
             loss = _step((original, model), seen, blended, optimiser, weight=settings.features, cast=cast)
             if not math.isfinite(loss):
                 raise NonFiniteError(
@@ -148,12 +150,12 @@ def _outputs(model: nn.Module, names: list[str]) -> Iterator[dict[str, Tensor]]:
             handle.remove()
 
 
-def _blend(batch: Tensor, share: float, generator: torch.Generator) -> Tensor:
+def _blend(batch: Tensor, share: float, source: torch.Generator) -> Tensor:
     """Blend about `share` of the images with another one of the batch, in random proportion."""
     count = len(batch)
-    other = torch.randperm(count, generator=generator)
-    own = torch.rand(count, 1, 1, 1, generator=generator)
-    blended = torch.rand(count, 1, 1, 1, generator=generator) < share
+    other = torch.randperm(count, generator=source)
+    own = torch.rand(count, 1, 1, 1, generator=source)
+    blended = torch.rand(count, 1, 1, 1, generator=source) < share
     own = torch.where(blended, own, torch.ones(())).to(batch)
     return torch.lerp(batch[other], batch, own).contiguous(memory_format=torch.channels_last)
 
@@ -171,15 +173,15 @@ def _step(
     original, model = networks
     with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=cast):
         with torch.no_grad():
-            wanted = list(tensors(original(batch)))
+            # its own copy: a forward may change its input in place
+            wanted = list(tensors(original(batch.clone())))
         answers = list(tensors(model(batch)))
     error = torch.zeros((), device=batch.device)
     for answer, target in zip(answers, wanted, strict=True):
         error = error + (answer.float() - target.float()).square().sum() / len(batch)
     total = error
     for name, target in seen[0].items():
-        scale = target.float().square().mean().clamp_min(1e-12)
-        total = total + weight * (seen[1][name].float() - target.float()).square().mean() / scale
+        total = total + weight * _relative(seen[1][name], target)
     optimiser.zero_grad()
     total.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
@@ -187,18 +189,8 @@ def _step(
     return float(error.detach())
 
 
-def _bfloat16_is_faster(model: nn.Module, batch: Tensor) -> bool:
-    """Time one forward pass in each precision, after one that warms up."""
-
-    def seconds(cast: bool) -> float:
-        times = []
-        for _ in range(3):
-            begin = perf_counter()
-            with torch.no_grad(), torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=cast):
-                model(batch)
-            times.append(perf_counter() - begin)
-        return min(times[1:])
-
-    # Inference mode of batch norms: timing must not touch the running statistics.
-    with in_mode(model, training=False):
-        return seconds(True) < 0.8 * seconds(False)
+def _relative(answer: Tensor, target: Tensor) -> Tensor:
+    """||answer - target||^2 / ||target||^2, in the precision of the pass: the step is bound by memory."""
+    difference: Tensor = torch.linalg.vector_norm(answer - target).float()
+    power: Tensor = torch.linalg.vector_norm(target).float()
+    return (difference / power.clamp_min(_NO_POWER)).square()

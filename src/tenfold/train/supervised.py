@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tenfold.compression.rebuilt import faster_rebuilt, rebuilt
 from tenfold.core.errors import NonFiniteError
 from tenfold.data.dataset import Dataset, Preprocessing
 from tenfold.layers.mode import in_mode
-from tenfold.train.batches import Augmentation, endless_with_places
+from tenfold.train.batches import Augmentation, Batches
+from tenfold.train.execution import FormName, PrecisionName, choose_execution, executed
+from tenfold.train.schedules import ScheduleName, rates
 
 __all__ = ["Training", "TrainingState", "train_"]
 
 
 @dataclass(frozen=True)
 class Training:
-    """Settings of a training run: SGD with Nesterov momentum under a one-cycle learning rate.
+    """Settings of a training run: SGD with Nesterov momentum.
 
     Attributes:
         epochs: passes over the data; 0 for none.
@@ -31,6 +30,13 @@ class Training:
         rate: highest learning rate.
         momentum: in [0, 1).
         weight_decay: on all parameters, at least 0.
+        schedule: how the rate goes; see `tenfold.train.schedules.rates`.
+        cycles: cycles of a cyclic schedule, at least 1.
+        smoothing: label smoothing, in [0, 1).
+        distillation: weight of the original's answers beside the labels, in [0, 1].
+        temperature: both answers are divided by it before they are compared, above 0.
+        form: how chains are computed; see `tenfold.train.execution.choose_execution`.
+        precision: of the passes; likewise.
     """
 
     epochs: int = 0
@@ -38,6 +44,13 @@ class Training:
     rate: float = 0.02
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    schedule: ScheduleName = "one-cycle"
+    cycles: int = 1
+    smoothing: float = 0.0
+    distillation: float = 0.0
+    temperature: float = 4.0
+    form: FormName = "timed"
+    precision: PrecisionName = "timed"
 
 
 @dataclass(frozen=True)
@@ -48,7 +61,7 @@ class TrainingState:
         step: steps made, from 1.
         steps: steps in all.
         epoch: the pass this step belongs to, from 1.
-        loss: cross-entropy of the batch, in nats.
+        loss: what is minimised, on this batch: cross-entropy in nats where nothing is distilled.
         rate: learning rate of this step.
     """
 
@@ -67,8 +80,14 @@ def train_(
     settings: Training,
     augmentation: Augmentation,
     seed: int = 0,
+    teacher: nn.Module | None = None,
 ) -> Iterator[TrainingState]:
     """Train `model` in place on labelled images.
+
+        (1 - d) CE(z, labels) + d T^2 KL(softmax(z_teacher / T) || softmax(z / T))
+
+    for logits z, d = `settings.distillation`, T = `settings.temperature` (Hinton, Vinyals & Dean,
+    arXiv:1503.02531).
 
     Args:
         model: gives logits (n, classes). Chains in it are trained in the faster of their two exact forms.
@@ -77,6 +96,7 @@ def train_(
         settings: see `Training`.
         augmentation: how the images are varied.
         seed: of order and augmentation.
+        teacher: whose answers are distilled; not changed. None distils nothing.
 
     Yields:
         One state a step; stop iterating to stop training.
@@ -84,27 +104,26 @@ def train_(
     Raises:
         NonFiniteError: the loss is NaN or inf.
     """
-    batch_size = min(settings.batch_size, len(data))
-    steps = settings.epochs * (len(data) // batch_size)
+    batches = Batches(data.images, preprocessing, augmentation, batch_size=settings.batch_size, seed=seed)
+    steps = settings.epochs * batches.per_epoch
     if steps == 0:
         return
+    execution = choose_execution(model, batches.at(1)[0], form=settings.form, precision=settings.precision)
     optimiser = _sgd(model, settings)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, settings.rate, total_steps=steps, cycle_momentum=False
-    )
-    batches = endless_with_places(data.images, preprocessing, augmentation, batch_size=batch_size, seed=seed)
-    with ExitStack() as stack:
-        stack.enter_context(rebuilt(model, faster_rebuilt(model, preprocessing.apply(data.images[:32]))))
-        stack.enter_context(in_mode(model, training=True))
-        for step, (batch, places) in enumerate(islice(batches, steps), start=1):
-            rate = float(schedule.get_last_lr()[0])
-            loss = _step(model, batch, data.labels[places], optimiser)
-            if not math.isfinite(loss):
+    with executed(model, execution):
+        schedule = rates(settings.schedule, peak=settings.rate, steps=steps, cycles=settings.cycles)
+        for step, rate in enumerate(schedule, start=1):
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            batch, places = batches.at(step)
+            with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=execution.bfloat16):
+                loss = _loss(model, teacher, batch, data.labels[places], settings)
+            told = _descend(model, loss, optimiser)
+            if not math.isfinite(told):
                 raise NonFiniteError(
-                    f"training step {step}: the loss is {loss}; lower the rate of {rate:.2g}"
+                    f"training step {step}: the loss is {told}; lower the rate of {rate:.2g}"
                 )
-            schedule.step()
-            yield TrainingState(step, steps, 1 + (step - 1) * settings.epochs // steps, loss, rate)
+            yield TrainingState(step, steps, 1 + (step - 1) // batches.per_epoch, told, rate)
 
 
 def _sgd(model: nn.Module, settings: Training) -> torch.optim.SGD:
@@ -118,9 +137,29 @@ def _sgd(model: nn.Module, settings: Training) -> torch.optim.SGD:
     )
 
 
-def _step(model: nn.Module, batch: Tensor, labels: Tensor, optimiser: torch.optim.Optimizer) -> float:
+def _loss(
+    model: nn.Module, teacher: nn.Module | None, batch: Tensor, labels: Tensor, settings: Training
+) -> Tensor:
+    """What is minimised, in float32."""
+    weight = settings.distillation if teacher is not None else 0.0
+    wanted = _wanted(teacher, batch, settings.temperature) if teacher is not None and weight else None
+    logits = model(batch).float()
+    loss = functional.cross_entropy(logits, labels, label_smoothing=settings.smoothing)
+    if wanted is None:
+        return loss
+    answer = functional.log_softmax(logits / settings.temperature, 1)
+    divergence = functional.kl_div(answer, wanted, reduction="batchmean", log_target=True)
+    return (1 - weight) * loss + weight * settings.temperature**2 * divergence
+
+
+def _wanted(teacher: nn.Module, batch: Tensor, temperature: float) -> Tensor:
+    """The teacher's log-probabilities; it has a copy, for a forward may change its input in place."""
+    with torch.no_grad(), in_mode(teacher, training=False):
+        return functional.log_softmax(teacher(batch.clone()).float() / temperature, 1)
+
+
+def _descend(model: nn.Module, loss: Tensor, optimiser: torch.optim.Optimizer) -> float:
     """One gradient step; the loss before it."""
-    loss = functional.cross_entropy(model(batch), labels)
     optimiser.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from tenfold.core.shapes import ConvSpec, Stage
+from tenfold.layers.chain import build_chain
+from tenfold.train import execution as under_test
+from tenfold.train.execution import Execution, choose_execution, executed
+
+BATCH = torch.ones(2, 2, 5, 5)
+
+
+def network() -> nn.Sequential:
+    """A network of one chain and a batch norm, frozen as for use."""
+    spec = ConvSpec(4, 2, (3, 3), padding=(1, 1))
+    stages = (Stage(1, 2, (3, 1)), Stage(4, 1, (1, 3)))
+    chain = build_chain(spec, stages, tuple(torch.ones(stage.shape) for stage in stages), None)
+    return nn.Sequential(chain, nn.BatchNorm2d(4)).eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize(("form", "names"), [("chain", ()), ("rebuilt", ("0",))])
+@pytest.mark.parametrize(("precision", "cast"), [("float32", False), ("bfloat16", True)])
+def test_what_is_asked_for_is_not_timed(form, names, precision, cast):
+    assert choose_execution(network(), BATCH, form=form, precision=precision) == Execution(names, cast)
+
+
+@pytest.mark.parametrize(("quick", "slow"), [(0.7, True), (0.9, False)])
+def test_bfloat16_must_be_clearly_faster(monkeypatch, quick, slow):
+    now = [0.0]
+
+    def clock() -> float:
+        return now[0]
+
+    def pass_(*_: object) -> None:
+        now[0] += quick if torch.is_autocast_enabled("cpu") else 1.0
+
+    net = network()
+    net.register_forward_hook(pass_)
+    monkeypatch.setattr(under_test, "perf_counter", clock)
+    assert choose_execution(net, BATCH, form="chain").bfloat16 is slow
+
+
+def test_a_frozen_network_is_trainable_meanwhile_and_frozen_again():
+    net = network()
+    with executed(net, Execution(("0",))):
+        assert all(parameter.requires_grad for parameter in net.parameters())
+        assert net.training
+        assert not isinstance(net[0], nn.Sequential)
+    assert not any(parameter.requires_grad for parameter in net.parameters())
+    assert not net.training
+    assert isinstance(net[0], nn.Sequential)
