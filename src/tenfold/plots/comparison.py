@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tenfold.core.report import Measures
-from tenfold.plots.search import COSTS
+from tenfold.plots.costs import COSTS, cost_axis
 from tenfold.plots.theme import MUTED, SERIES, draw
 
 __all__ = ["accuracy_figure", "drawable_costs"]
@@ -57,17 +56,18 @@ def accuracy_figure(name: str, runs: Mapping[str, Measures], originals: Mapping[
 def _panel(axes: Axes, cost: str, runs: Mapping[str, Measures], originals: Mapping[str, Measures]) -> None:
     """Accuracy against one cost."""
     for number, (label, run) in enumerate(runs.items()):
-        color, marker = SERIES[number % len(SERIES)], _MARKERS[number // len(SERIES) % len(_MARKERS)]
+        # colour and shape both change, for paper; after a round of six they meet in other pairs
+        color = SERIES[number % len(SERIES)]
+        marker = _MARKERS[(number + number // len(SERIES)) % len(_MARKERS)]
         _point(axes, cost, run, label, marker=marker, color=color)
     for label, original in originals.items():
         _point(axes, cost, original, label, marker="X", color=MUTED)
-    axes.set(xlabel=COSTS[cost], ylabel="test accuracy, %", xlim=(0, None))
-    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
-    axes.xaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axes.set(ylabel="test accuracy, %", xlim=(0, None))
+    cost_axis(axes, cost)
 
 
 def _point(axes: Axes, cost: str, measures: Measures, label: str, *, marker: str, color: str) -> None:
     """One network, if both figures of it are known."""
     value = getattr(measures, cost)
     if value is not None and measures.accuracy is not None:
-        axes.plot([value], [measures.accuracy], marker, color=color, markersize=7, label=label)
+        axes.plot([value], [measures.accuracy], marker, color=color, markersize=7, clip_on=False, label=label)

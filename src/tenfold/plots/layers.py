@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
-from tenfold.plots.theme import INK, MUTED, SERIES, draw
+from tenfold.plots.theme import INK, MUTED, SERIES, draw, logarithmic
 
 __all__ = ["Rise", "bars", "predicted_against_measured", "rank_correlation"]
 
@@ -75,12 +75,14 @@ def predicted_against_measured(name: str, rises: Sequence[Rise], axis: str) -> s
             color=SERIES[0],
             label="one layer",
         )
-        axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, aspect="equal")
+        for which in "xy":
+            logarithmic(axes, which, ends[1] / ends[0])
+        axes.set(xlim=ends, ylim=ends)
         axes.set(xlabel=f"predicted {axis}", ylabel=f"measured {axis}")
         _name_outliers(axes, rises)
-        axes.legend(loc="upper left", fontsize=8)
+        figure.legend(loc="outside upper center", ncols=2, fontsize=8)
 
-    return draw(name, (5.2, 5.0), paint)
+    return draw(name, (5.6, 5.4), paint)
 
 
 def rank_correlation(rises: Sequence[Rise]) -> float | None:

@@ -10,19 +10,12 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tenfold.plots.costs import COSTS, cost_axis
 from tenfold.plots.theme import GRID, INK, MUTED, SERIES, draw, log_if_wide, shade
 
-__all__ = ["COSTS", "Slice", "Solution", "State", "Trial", "front_figure", "slice_figure", "trace_figure"]
+__all__ = ["Slice", "Solution", "State", "Trial", "front_figure", "slice_figure", "trace_figure"]
 
 State = Literal["complete", "pruned", "failed"]
-
-COSTS = {
-    "params": "parameters",
-    "macs": "MACs",
-    "size_bytes": "size, bytes",
-    "latency_ms": "latency, ms",
-}
-"""What a plan costs -> how an axis says it."""
 
 _MOST = 1000  # trials that are drawn one by one
 _LEVELS = 10
@@ -35,7 +28,7 @@ class Solution:
     Attributes:
         loss: held-out cross-entropy, nats.
         accuracy: held-out, percent; None if it was not measured.
-        costs: by the names of `COSTS`; others are not drawn.
+        costs: by the names of `tenfold.plots.costs.COSTS`; others are not drawn.
     """
 
     loss: float
@@ -131,8 +124,7 @@ def front_figure(name: str, front: Sequence[Solution], trials: Sequence[Trial]) 
             _against(axes, cost, tried, accurate, marker=".", color=MUTED, label="trial")
             _against(axes, cost, front, accurate, marker="D", color=SERIES[2], label="front")
             log_if_wide(axes, "x", [x.costs[cost] for x in front])
-            axes.set_xlabel(COSTS[cost])
-            axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
+            cost_axis(axes, cost)
         panels[0].set_ylabel("held-out accuracy, %" if accurate else "held-out loss, nats")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=2, fontsize=8)

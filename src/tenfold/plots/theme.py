@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import StringIO
 from typing import Any
 
@@ -12,7 +12,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["GRID", "INK", "MUTED", "PAPER", "SERIES", "draw", "log_if_wide", "shade"]
+__all__ = ["GRID", "INK", "MUTED", "PAPER", "SERIES", "draw", "log_if_wide", "logarithmic", "shade"]
 
 # Colours that no one would pick by hand; `draw` replaces each by the page's variable of that name, so that
 # the page, not the figure, knows what light and dark look like.
@@ -25,6 +25,7 @@ _VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper"} | {
 _FONT = "DejaVu Sans"  # comes with matplotlib, so that a layout is the same everywhere
 _PIXELS = 100.0  # widest a figure is shown, for each of its inches
 _WIDE = 8.0  # largest by smallest value from which an axis is better logarithmic
+_FEW_DECADES = 1000.0
 _SHADES = 10
 
 _STYLE: dict[Any, Any] = {
@@ -97,13 +98,26 @@ def shade(fraction: float) -> tuple[str, str]:
     return mpl.colors.to_hex((red, green, blue)), "#ffffff" if dark else "#101418"
 
 
-def log_if_wide(axes: Axes, which: str, values: list[float]) -> None:
+def log_if_wide(axes: Axes, which: str, values: Sequence[float]) -> None:
     """Make the axis "x" or "y" logarithmic if the values are positive and spread over a wide range."""
     if values and min(values) > 0 and max(values) > _WIDE * min(values):
-        (axes.set_xscale if which == "x" else axes.set_yscale)("log")
-        axis = axes.xaxis if which == "x" else axes.yaxis
-        axis.set_major_formatter(mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.set_minor_formatter(mpl.ticker.NullFormatter())
+        logarithmic(axes, which, max(values) / min(values))
+
+
+def logarithmic(axes: Axes, which: str, ratio: float) -> None:
+    """Make the axis "x" or "y" logarithmic, with plain numbers for ticks.
+
+    Args:
+        axes: the axes.
+        which: "x" or "y".
+        ratio: of the largest value to the smallest; where it is small, there are ticks between decades.
+    """
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    if ratio < _FEW_DECADES:
+        axis.set_major_locator(mpl.ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(mpl.ticker.NullFormatter())
 
 
 def _inlined(text: str, name: str, width: float) -> str:

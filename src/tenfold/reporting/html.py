@@ -21,7 +21,8 @@ def to_html(page: Page) -> str:
         (True, False)
     """
     sections = [section for section in page.sections if section.blocks]
-    return _environment().get_template("page.html").render(page=page, sections=sections)
+    text = _environment().get_template("page.html").render(page=page, sections=sections)
+    return text.encode("utf-8", "replace").decode("utf-8")  # a file name need not be text
 
 
 @cache

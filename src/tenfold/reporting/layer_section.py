@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from tenfold.core.plan import Choice, Plan
@@ -39,7 +40,8 @@ def planned_section(plan: Plan | None) -> Section:
 def _costs(layers: Sequence[LayerReport]) -> list[Figure | Table]:
     """Figures of the loss rise."""
     figures: list[Figure | Table] = []
-    predicted = {x.name: x.predicted_rise for x in layers if x.choice is not None}
+    factorised = [x for x in layers if x.choice is not None and math.isfinite(x.predicted_rise)]
+    predicted = {x.name: x.predicted_rise for x in factorised}
     if any(predicted.values()):
         dearest = sorted(predicted, key=lambda name: -predicted[name])[:_BARS]
         shown = {name: value for name, value in predicted.items() if name in dearest}
@@ -47,9 +49,9 @@ def _costs(layers: Sequence[LayerReport]) -> list[Figure | Table]:
         caption = f"The loss rise that was predicted for {which}, in network order."
         svg = bars("rise-bars", shown, f"predicted {_RISE}")
         figures.append(Figure("rise-bars", svg, caption))
-    measured = {x.name: getattr(x, "measured_rise", None) for x in layers}
-    known = {name: value for name, value in measured.items() if value is not None and name in predicted}
-    rises = [Rise(n, predicted[n], value) for n, value in known.items() if predicted[n] > 0 and value > 0]
+    measured = {x.name: getattr(x, "measured_rise", None) for x in factorised}
+    known = {name: value for name, value in measured.items() if value is not None and math.isfinite(value)}
+    rises = [Rise(n, predicted[n], value) for n, value in known.items() if min(predicted[n], value) > 0]
     if rises:
         svg = predicted_against_measured("rise-scatter", rises, _RISE)
         figures.append(Figure("rise-scatter", svg, _scatter_caption(rises, len(known))))

@@ -64,7 +64,7 @@ def _search(content: Mapping[str, Any]) -> Search:
         space=str(content["space"]),
         sampler=str(content["sampler"]),
         trials=tuple(sorted(trials, key=lambda trial: trial.number)),
-        importance={str(name): float(value) for name, value in (content.get("importance") or {}).items()},
+        importance={str(n): value for n, value in _numbers(content.get("importance")).items()},
         front=tuple(x for x in map(_solution, content.get("front") or ()) if x),
         slice=_slice(found) if found else None,
     )
@@ -74,18 +74,26 @@ def _trial(row: Mapping[str, Any]) -> Trial:
     """One trial."""
     if row["state"] not in get_args(State):
         raise ValueError(f"state {row['state']!r}")
-    best = row.get("best")
-    return Trial(int(row["number"]), row["state"], _solution(row), None if best is None else float(best))
+    return Trial(int(row["number"]), row["state"], _solution(row), _number(row.get("best")))
 
 
 def _solution(row: Mapping[str, Any]) -> Solution | None:
     """What was found, if its loss is a number."""
-    loss = row.get("loss")
-    if loss is None or not math.isfinite(loss):
+    loss = _number(row.get("loss"))
+    if loss is None:
         return None
-    accuracy = row.get("accuracy")
-    costs = {name: float(value) for name, value in (row.get("costs") or {}).items() if value is not None}
-    return Solution(float(loss), None if accuracy is None else float(accuracy), costs)
+    return Solution(loss, _number(row.get("accuracy")), _numbers(row.get("costs")))
+
+
+def _number(value: float | None) -> float | None:
+    """A finite number, or None: no figure has room for another one."""
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _numbers(values: Mapping[str, float | None] | None) -> dict[str, float]:
+    """Those that are finite."""
+    found = {name: _number(value) for name, value in (values or {}).items()}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _slice(content: Mapping[str, Any]) -> Slice:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import get_args
 
+from tenfold.plots.costs import COSTS
 from tenfold.plots.layers import bars
-from tenfold.plots.search import COSTS, State, front_figure, slice_figure, trace_figure
+from tenfold.plots.search import State, front_figure, slice_figure, trace_figure
 from tenfold.reporting.blocks import Figure, Section, Table
 from tenfold.reporting.measures import written
 from tenfold.reporting.search import Search
