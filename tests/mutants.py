@@ -73,8 +73,8 @@ MUTANTS = (
     ),
     Mutant(
         "algebra/hooi.py",
-        'torch.einsum("oik,op->ipk", weight, out)',
-        'torch.einsum("oik,op->ipk", weight.abs(), out)',
+        "guess.T @ by_inp",
+        "guess.T @ by_inp.abs()",
         "algebra/test_hooi.py::test_error_equals_tensorlys",
     ),
     Mutant(
@@ -82,6 +82,30 @@ MUTANTS = (
         "if start is None else start",
         "",
         "algebra/test_hooi.py::test_start_is_where_it_begins",
+    ),
+    Mutant(
+        "algebra/hooi.py",
+        "aligned + beta * (aligned - old)",
+        "aligned - beta * (aligned - old)",
+        "algebra/test_hooi.py::test_acceleration_beats_plain_passes",
+    ),
+    Mutant(
+        "algebra/hooi.py",
+        "if momentum > 0 and error > best.error:",
+        "if False:",
+        "algebra/test_hooi.py::test_passes_never_make_it_worse_and_do_make_it_better",
+    ),
+    Mutant(
+        "algebra/hooi.py",
+        "found.error < _RESOLVED or tol < _TOL_LARGE",
+        "tol < _TOL_LARGE",
+        "algebra/test_hooi.py::test_a_large_kernel_of_low_rank_is_met_exactly",
+    ),
+    Mutant(
+        "algebra/linalg.py",
+        "matrix[top:end] @ matrix[:end].T",
+        "matrix[top:end] @ matrix[:end].abs().T",
+        "algebra/test_linalg.py::test_leading_captures_what_the_svd_does_of_many_rows",
     ),
     Mutant(
         "algebra/tensor_train.py",

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from conformance import distance, noise
 from tenfold.algebra.hooi import Tucker2, tucker2
+from tenfold.algebra.linalg import leading
 
 FIXED = settings(max_examples=25, deadline=None, derandomize=True, database=None)
 
@@ -67,6 +68,39 @@ def test_passes_never_make_it_worse_and_do_make_it_better():
     ]
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] < errors[0] - 1e-4
+
+
+def test_acceleration_beats_plain_passes():
+    weight = noise(40, 36, 9)
+    inp = leading(weight.transpose(0, 1).flatten(1), 12)
+    for _ in range(30):
+        out = leading(torch.einsum("oik,iq->oqk", weight, inp).flatten(1), 14)
+        inp = leading(torch.einsum("oik,op->ipk", weight, out).flatten(1), 12)
+    captured = float(torch.einsum("oik,op,iq->pqk", weight, out, inp).square().sum())
+    # 12 accelerated passes get further than these 30 plain ones: by 9e-4 of the energy here.
+    fit = tucker2(weight, (14, 12), max_sweeps=12, tol=0.0)
+    assert float(fit.core.square().sum()) > captured * (1 + 1e-4)
+
+
+def test_a_large_kernel_loses_nothing_by_its_sweeps_in_float32():
+    weight = noise(180, 170, 9)
+    start = leading(weight.transpose(0, 1).flatten(1), 60)
+    single, double = (tucker2(weight, (70, 60), start=s, tol=1e-4) for s in (None, start))
+    assert single.sweeps == double.sweeps > 2
+    errors = [distance(rebuilt(fit), weight) for fit in (single, double)]
+    assert abs(errors[0] / errors[1] - 1) < 1e-6  # what the docstring promises
+    for basis in (single.out, single.inp):
+        assert torch.allclose(basis.T @ basis, torch.eye(basis.shape[1], dtype=torch.float64), atol=1e-13)
+    assert torch.allclose(
+        single.core, torch.einsum("oik,op,iq->pqk", weight, single.out, single.inp), atol=1e-12
+    )
+
+
+def test_a_large_kernel_of_low_rank_is_met_exactly():
+    # In units in which float32 would overflow, and underflow.
+    for unit in (1e100, 1e-100):
+        weight = torch.einsum("op,pqk,iq->oik", noise(180, 5), noise(5, 4, 9), noise(170, 4)) * unit
+        assert distance(rebuilt(tucker2(weight, (5, 4))), weight) < 1e-12
 
 
 def test_stops_by_tolerance_or_by_count():

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conformance import noise
-from tenfold.algebra.linalg import check_finite, fix_signs, leading, solve_spd, spd_roots
+from tenfold.algebra.linalg import check_finite, fix_signs, leading, leading_with_energy, solve_spd, spd_roots
 from tenfold.core.errors import NonFiniteError
 
 FIXED = settings(max_examples=30, deadline=None, derandomize=True, database=None)
@@ -43,6 +43,16 @@ def test_leading_captures_what_the_svd_does(rows, columns, wanted, seed):
     assert float(seen[: len(values)].square().sum()) == pytest.approx(float(values.square().sum()), rel=1e-12)
     assert torch.allclose(seen[len(values) :], seen.new_zeros(()), atol=1e-7)
     assert torch.equal(leading(-matrix, rank), basis)
+
+
+@pytest.mark.parametrize("shape", [(301, 330), (330, 301)])
+def test_leading_captures_what_the_svd_does_of_many_rows(shape):
+    matrix = noise(*shape)
+    basis, energy = leading_with_energy(matrix, 40)
+    assert torch.equal(leading(matrix, 40), basis)
+    captured = float(torch.linalg.svdvals(matrix)[:40].square().sum())
+    assert float((basis.T @ matrix).square().sum()) == pytest.approx(captured, rel=1e-12)
+    assert energy == pytest.approx(captured, rel=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(4, 9), (9, 4), (9, 2)])

@@ -59,10 +59,14 @@ class BlockFit(NamedTuple):
 
 def reconstruct(blocks: Blocks) -> Tensor:
     """The kernel (out, in, k) that the blocks sum to."""
-    n_out, n_in = blocks.out.shape[0], blocks.inp.shape[0]
-    half = torch.einsum("orp,rpqk->okrq", blocks.out, blocks.core)  # (out, k, R, q)
-    flat = half.reshape(n_out * half.shape[1], -1) @ blocks.inp.reshape(n_in, -1).T
-    return flat.reshape(n_out, -1, n_in).transpose(1, 2)
+    return _rebuilt(blocks).reshape(len(blocks.inp), -1, len(blocks.out)).permute(2, 0, 1)
+
+
+def _rebuilt(blocks: Blocks) -> Tensor:
+    """The same kernel as (in, k * out), as the sweeps lay it out."""
+    out, core, inp = blocks
+    half = core.flatten(2).transpose(1, 2) @ out.permute(1, 2, 0)  # (R, q * k, out)
+    return inp.flatten(1) @ half.reshape(inp.shape[1] * inp.shape[2], -1)
 
 
 def random_start(
@@ -91,7 +95,7 @@ def deflation_start(weight: Tensor, rank: tuple[int, int, int]) -> Blocks:
     blocks, p, q = rank
     rest, parts = weight, []
     for _ in range(blocks):
-        fit = tucker2(rest, (p, q), max_sweeps=3)
+        fit = tucker2(rest, (p, q), max_sweeps=5)
         parts.append((fit.out, fit.core, fit.inp))
         rest = rest - torch.einsum("op,pqk,iq->oik", fit.out, fit.core, fit.inp)
     out, core, inp = (torch.stack(factors) for factors in zip(*parts, strict=True))
@@ -197,77 +201,74 @@ class _Sweep:
 
     def __init__(self, weight: Tensor) -> None:
         """Take a kernel (out, in, k)."""
-        self.weight = weight
-        self.by_out = weight.transpose(1, 2).contiguous()  # (out, k, in)
-        self.by_inp = weight.permute(1, 2, 0).contiguous()  # (in, k, out)
+        n_out, n_in, k = weight.shape
+        self.k = k
+        self.by_inp = weight.permute(1, 2, 0).reshape(n_in, k * n_out)
+        self.by_out = weight.transpose(1, 2).reshape(n_out, k * n_in)
 
     def error(self, blocks: Blocks) -> float:
         """Norm of the residual."""
-        return float((self.weight - reconstruct(blocks)).norm())
+        return float((self.by_inp - _rebuilt(blocks)).norm())
 
     def alive(self, blocks: Blocks) -> Blocks:
         """`blocks`; if some have no core, all get their best: a block of zero would stay zero for ever."""
         if blocks.core.flatten(1).any(1).all():
             return blocks
-        core = _solve_core(_project(self.by_out, blocks.inp), blocks.out, blocks.inp, _LEAST_RIDGE)
+        core = _solve_core(_project(self.by_inp, blocks.inp, self.k), blocks.out, blocks.inp, _LEAST_RIDGE)
         return blocks._replace(core=core)
 
     def sweep(self, blocks: Blocks, ridge: float) -> tuple[Blocks, float]:
         """Solve for out, core and inp in turn; the new factors and their error."""
         _, core, inp = blocks
-        seen = _project(self.by_out, inp)  # (out, k, R, q)
-        out = _solve_side(seen, core, inp, ridge)
+        seen = _project(self.by_inp, inp, self.k)  # (R, q * k, out)
+        out, _ = _solve_side(seen, core, inp, ridge)
         out, _ = _orthonormal_side(out)
         core = _solve_core(seen, out, inp, ridge)
         swapped = core.transpose(1, 2)
-        seen = _project(self.by_inp, out)  # (in, k, R, p)
-        inp, error = _solve_side_with_error(seen, swapped, out, ridge)
+        seen = _project(self.by_out, out, self.k)  # (R, p * k, in)
+        inp, error = _solve_side(seen, swapped, out, ridge)
         inp, triangle = _orthonormal_side(inp)
         core = torch.einsum("rpqk,rqs->rpsk", core, triangle)
         new = Blocks(out, core, inp)
         return new, error if error > _MEASURED else self.error(new)
 
 
-def _project(weight: Tensor, side: Tensor) -> Tensor:
-    """Contract a kernel (n, k, m) with the factors (m, R, q) of its last mode: (n, k, R, q)."""
-    n, k, m = weight.shape
-    return (weight.reshape(n * k, m) @ side.reshape(m, -1)).reshape(n, k, *side.shape[1:])
+def _project(weight: Tensor, side: Tensor, k: int) -> Tensor:
+    """Contract a kernel (m, k * n) with the factors (m, R, q) of its first mode: (R, q * k, n).
+
+    One product of matrices, whose result needs no rearranging for any of the solves.
+    """
+    return (side.flatten(1).T @ weight).reshape(side.shape[1], side.shape[2] * k, -1)
 
 
 def _normal_equations(seen: Tensor, core: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-    """Gram matrix (Rp, Rp) and right-hand side (Rp, n) for the factors facing `seen` (n, k, R, q)."""
+    """Gram matrix (Rp, Rp) and right-hand side (Rp, n) for the factors facing `seen` (R, q * k, n)."""
     r, p, q, k = core.shape
     overlap = (other.flatten(1).T @ other.flatten(1)).reshape(r, q, r, q)
     flat = core.reshape(r * p * q, k)
     pairs = (flat @ flat.T).reshape(r, p, q, r, p, q)
     gram = torch.einsum("rpqsmt,rqst->rpsm", pairs, overlap).reshape(r * p, r * p)
-    rhs = torch.einsum("nkrq,rpqk->rpn", seen, core).reshape(r * p, -1)
-    return gram, rhs
+    rhs = core.flatten(2) @ seen  # (R, p, n)
+    return gram, rhs.reshape(r * p, -1)
 
 
-def _solve_side(seen: Tensor, core: Tensor, other: Tensor, ridge: float) -> Tensor:
-    """All factors (n, R, p) of one side."""
-    gram, rhs = _normal_equations(seen, core, other)
-    return solve_spd(gram, rhs, ridge=ridge).T.reshape(seen.shape[0], *core.shape[:2])
-
-
-def _solve_side_with_error(seen: Tensor, core: Tensor, other: Tensor, ridge: float) -> tuple[Tensor, float]:
-    """As `_solve_side`, and the error, for a kernel of norm 1, from what the solve knows already."""
+def _solve_side(seen: Tensor, core: Tensor, other: Tensor, ridge: float) -> tuple[Tensor, float]:
+    """All factors (n, R, p) of one side, and the error, for a kernel of norm 1, that they leave."""
     gram, rhs = _normal_equations(seen, core, other)
     solution = solve_spd(gram, rhs, ridge=ridge)
     squared = 1.0 + float((solution * (gram @ solution - 2 * rhs)).sum())
-    side = solution.T.reshape(seen.shape[0], *core.shape[:2])
+    side = solution.T.reshape(seen.shape[2], *core.shape[:2])
     return side, max(squared, 0.0) ** 0.5
 
 
 def _solve_core(seen: Tensor, out: Tensor, inp: Tensor, ridge: float) -> Tensor:
     """All cores (R, p, q, k)."""
-    (_, r, p), q, k = out.shape, inp.shape[2], seen.shape[1]
+    (_, r, p), q, k = out.shape, inp.shape[2], seen.shape[1] // inp.shape[2]
     by_out = (out.flatten(1).T @ out.flatten(1)).reshape(r, p, r, p)
     by_inp = (inp.flatten(1).T @ inp.flatten(1)).reshape(r, q, r, q)
     gram = torch.einsum("rpsm,rqst->rpqsmt", by_out, by_inp).reshape(r * p * q, -1)
-    rhs = torch.einsum("okrq,orp->rpqk", seen, out).reshape(r * p * q, k)
-    return solve_spd(gram, rhs, ridge=ridge).reshape(r, p, q, k)
+    rhs = out.permute(1, 2, 0) @ seen.transpose(1, 2)  # (R, p, q * k)
+    return solve_spd(gram, rhs.reshape(r * p * q, k), ridge=ridge).reshape(r, p, q, k)
 
 
 def _orthonormal_side(side: Tensor) -> tuple[Tensor, Tensor]:

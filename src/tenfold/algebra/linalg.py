@@ -7,7 +7,10 @@ from torch import Tensor
 
 from tenfold.core.errors import NonFiniteError
 
-__all__ = ["check_finite", "fix_signs", "leading", "solve_spd", "spd_roots"]
+__all__ = ["check_finite", "fix_signs", "leading", "leading_with_energy", "solve_spd", "spd_roots"]
+
+# Rows from which on a Gram matrix is worth making in blocks.
+_BLOCKED = 256
 
 
 def check_finite(tensor: Tensor, name: str = "weight") -> None:
@@ -53,14 +56,36 @@ def leading(matrix: Tensor, rank: int) -> Tensor:
                 [1., 0.],
                 [0., 1.]], dtype=torch.float64)
     """
+    return leading_with_energy(matrix, rank)[0]
+
+
+def leading_with_energy(matrix: Tensor, rank: int) -> tuple[Tensor, float]:
+    """As `leading`, and the energy ||basis^T matrix||_F^2 that the subspace captures.
+
+    Works in the dtype of `matrix`; the energy is right to a few roundings of ||matrix||_F^2.
+    """
     rows, columns = matrix.shape
     if columns < rows and columns >= rank:
         # A tall matrix: its own columns span the answer, and the small Gram matrix orders them.
-        _, right = torch.linalg.eigh(matrix.T @ matrix)
-        basis, _ = torch.linalg.qr(matrix @ right.flip(1))
-        return fix_signs(basis[:, :rank])
-    _, vectors = torch.linalg.eigh(matrix @ matrix.T)
-    return fix_signs(vectors[:, -rank:].flip(1))
+        values, right = torch.linalg.eigh(_gram(matrix.T))
+        basis = torch.linalg.qr(matrix @ right.flip(1))[0][:, :rank]
+    else:
+        values, vectors = torch.linalg.eigh(_gram(matrix))
+        basis = vectors[:, -rank:].flip(1)
+    return fix_signs(basis), float(values[-rank:].clamp_min(0).sum(dtype=torch.float64))
+
+
+def _gram(matrix: Tensor) -> Tensor:
+    """The lower triangle of matrix @ matrix^T, which is all that `eigh` reads (small: the rest, too)."""
+    rows = len(matrix)
+    if rows < _BLOCKED:
+        return matrix @ matrix.T
+    gram = matrix.new_zeros(rows, rows)
+    step = -(-rows // 4)
+    for top in range(0, rows, step):
+        end = min(top + step, rows)
+        gram[top:end, :end] = matrix[top:end] @ matrix[:end].T
+    return gram
 
 
 def spd_roots(matrix: Tensor, *, ridge: float) -> tuple[Tensor, Tensor]:

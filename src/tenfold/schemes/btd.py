@@ -13,14 +13,13 @@ from tenfold.algebra.block_term import (
     block_term,
     deflation_start,
     random_start,
-    reconstruct,
 )
 from tenfold.algebra.hooi import tucker2
 from tenfold.algebra.linalg import check_finite
 from tenfold.core.outcome import Outcome
 from tenfold.core.shapes import ConvSpec, Rank, Stage
 from tenfold.schemes.base import Fit, Weights, check_rank, geometric_ladder
-from tenfold.schemes.finish import finish, relative_error
+from tenfold.schemes.finish import finish
 from tenfold.schemes.spec import kernel_spec
 
 __all__ = ["Btd", "Cp", "Tucker"]
@@ -235,5 +234,4 @@ def _write_blocks(weight: Tensor, found: BlockFit) -> Fit:
         core.flatten(0, 1).unflatten(2, weight.shape[2:]),
         out.flatten(1)[:, :, None, None],
     )
-    error = relative_error(weight.double().flatten(2), reconstruct(found.blocks))
-    return Fit(tuple(w.to(weight).contiguous() for w in weights), error, found.sweeps, found.outcome)
+    return Fit(tuple(w.to(weight).contiguous() for w in weights), found.error, found.sweeps, found.outcome)
