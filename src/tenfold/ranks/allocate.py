@@ -18,7 +18,7 @@ from tenfold.core.errors import BudgetError
 from tenfold.core.plan import Plan
 from tenfold.ranks.table import Candidate, Table
 
-__all__ = ["allocate", "totals"]
+__all__ = ["allocate", "check_feasible", "totals"]
 
 _SECONDS = 20.0  # HiGHS stops there with the best plan it has; its gap is then far below the fits' own error
 
@@ -49,9 +49,8 @@ def allocate(table: Table, limits: Mapping[str, float], fixed: Mapping[str, floa
         >>> len(allocate({"conv": (keep, half)}, {"params": 60.0}, {"params": 0.0}))
         1
     """
+    check_feasible(table, limits, fixed)
     room = {name: limit - fixed[name] for name, limit in limits.items()}
-    for name, left in room.items():
-        _check_feasible(table, name, left, limits[name])
     if len(room) == 1:
         ((name, left),) = room.items()
         picked = _by_multiplier(table, name, left)
@@ -65,7 +64,17 @@ def _find(row: tuple[Candidate, ...], plan: Plan, name: str) -> Candidate:
     return next(candidate for candidate in row if candidate.choice == plan[name])
 
 
-def _check_feasible(table: Table, name: str, left: float, limit: float) -> None:
+def check_feasible(table: Table, limits: Mapping[str, float], fixed: Mapping[str, float]) -> None:
+    """Refuse limits of which one alone is below the smallest plan; the arguments are those of `allocate`.
+
+    Raises:
+        BudgetError: such a limit; says what is the smallest possible, and which layers ship most of it.
+    """
+    for name, limit in limits.items():
+        _check_limit(table, name, limit - fixed[name], limit)
+
+
+def _check_limit(table: Table, name: str, left: float, limit: float) -> None:
     """Refuse a limit below the smallest plan."""
     least = {layer: min(getattr(c, name) for c in row) for layer, row in table.items()}
     if sum(least.values()) <= left:

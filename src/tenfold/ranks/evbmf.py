@@ -33,7 +33,7 @@ from torch import Tensor
 from tenfold.algebra.linalg import check_finite
 from tenfold.core.errors import NonFiniteError, RankError, ShapeError
 
-__all__ = ["Evbmf", "EvbmfOutcome", "evbmf", "evbmf_of", "singular_values", "weakened"]
+__all__ = ["Evbmf", "EvbmfOutcome", "evbmf", "evbmf_of", "evbmf_of_kernel", "singular_values", "weakened"]
 
 _Array = NDArray[np.float64]
 
@@ -92,6 +92,24 @@ def evbmf_of(matrix: Tensor, *, noise_variance: float | None = None) -> Evbmf:
     _check_matrix(matrix)
     alive = _alive(_alive(matrix.double()).T).T
     return evbmf(singular_values(alive), (len(alive), len(alive.T)), noise_variance=noise_variance)
+
+
+def evbmf_of_kernel(kernel: Tensor) -> tuple[Evbmf, Evbmf]:
+    """What stands above the noise in the output and in the input channels: the ranks (p, q) of a Tucker-2.
+
+    Args:
+        kernel: (out, in, kh, kw), any float dtype.
+
+    Returns:
+        `evbmf_of` the unfoldings (out, in * kh * kw) and (in, out * kh * kw).
+
+    Raises:
+        ShapeError: not four modes, or an empty one.
+        NonFiniteError: the kernel holds NaN or inf.
+    """
+    if kernel.ndim != 4:
+        raise ShapeError(f"a kernel of shape {tuple(kernel.shape)}: give (out, in, kh, kw)")
+    return evbmf_of(kernel.flatten(1)), evbmf_of(kernel.transpose(0, 1).flatten(1))
 
 
 def singular_values(matrix: Tensor) -> tuple[float, ...]:
