@@ -317,6 +317,19 @@ class SchemeLaws:
         with pytest.raises(ShapeError, match="expected"):
             scheme.fit(torch.ones(shape), (1,) * len(scheme.rank_names))
 
+    def test_start_of_another_rank_is_refused(self, scheme: Scheme) -> None:
+        rank, other = rank_of(scheme, SAMPLE, 3, 3, 3), rank_of(scheme, SAMPLE, 2, 2, 2)
+        start = scheme.fit(SAMPLE, rank, sweeps=1).weights
+        for wrong in (scheme.fit(SAMPLE, other, sweeps=1).weights, start[:-1], (*start, start[-1])):
+            with pytest.raises(ShapeError, match=f"{scheme.name} rank .*expected"):
+                scheme.fit(SAMPLE, rank, start=wrong)
+
+    def test_start_that_is_not_finite_is_refused(self, scheme: Scheme) -> None:
+        rank = rank_of(scheme, SAMPLE, 3, 3, 3)
+        first, *rest = scheme.fit(SAMPLE, rank, sweeps=1).weights
+        with pytest.raises(NonFiniteError, match="start, stage 0: "):
+            scheme.fit(SAMPLE, rank, start=(first * float("nan"), *rest))
+
     # 6. candidates
 
     @pytest.mark.parametrize("shape", [(24, 16, 3, 3), (16, 24, 3, 5)])

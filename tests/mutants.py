@@ -223,6 +223,12 @@ MUTANTS = (
     ),
     Mutant(
         "schemes/base.py",
+        "if met != expected:",
+        "if len(met) != len(expected):",
+        f"{_LAWS}::test_start_of_another_rank_is_refused",
+    ),
+    Mutant(
+        "schemes/base.py",
         "if min(rank) < 1:",
         "if min(rank) < 0:",
         f"{_LAWS}::test_infeasible_ranks_are_refused",

@@ -7,11 +7,12 @@ from typing import ClassVar, Protocol
 
 from torch import Tensor
 
+from tenfold.algebra.linalg import check_finite
 from tenfold.core.errors import RankError, ShapeError
 from tenfold.core.outcome import Outcome
 from tenfold.core.shapes import ConvSpec, Rank, Stage
 
-__all__ = ["Fit", "Scheme", "Weights", "check_rank", "geometric_ladder"]
+__all__ = ["Fit", "Scheme", "Weights", "check_rank", "check_start", "geometric_ladder"]
 
 Weights = tuple[Tensor, ...]
 """One weight a stage, shaped as `Scheme.layout` says."""
@@ -59,7 +60,10 @@ class Scheme(Protocol):
     def fit(
         self, weight: Tensor, rank: Rank, *, start: Weights | None = None, seed: int = 0, sweeps: int = 200
     ) -> Fit:
-        """Weights for `layout` that approximate the kernel `weight` (out, in, kh, kw), in its dtype."""
+        """Weights for `layout` that approximate the kernel `weight` (out, in, kh, kw), in its dtype.
+
+        Never worse than `start`, the weights of a chain of the same rank.
+        """
 
 
 def check_rank(scheme: Scheme, spec: ConvSpec, rank: Rank) -> None:
@@ -82,6 +86,25 @@ def check_rank(scheme: Scheme, spec: ConvSpec, rank: Rank) -> None:
             f"{scheme.name} rank {rank} = ({named}) is above what a kernel of shape {spec.shape} allows; "
             f"use {most}"
         )
+
+
+def check_start(scheme: Scheme, spec: ConvSpec, rank: Rank, start: Weights | None) -> None:
+    """Refuse weights to start from that are not those of a chain of `scheme` and `rank` on `spec`.
+
+    Raises:
+        ShapeError: another number of stages, or a stage of another shape.
+        NonFiniteError: a weight holds NaN or inf.
+    """
+    if start is None:
+        return
+    met, expected = [tuple(w.shape) for w in start], [stage.shape for stage in scheme.layout(spec, rank)]
+    if met != expected:
+        raise ShapeError(
+            f"{scheme.name} rank {rank}: the start has stages {met}; expected {expected}: "
+            "give the weights of a fit of this rank, or none"
+        )
+    for number, weight in enumerate(start):
+        check_finite(weight, f"{scheme.name} start, stage {number}")
 
 
 def geometric_ladder(most: int, *, steps: int, least: int = 1) -> list[int]:

@@ -18,7 +18,7 @@ from tenfold.algebra.hooi import tucker2
 from tenfold.algebra.linalg import check_finite
 from tenfold.core.outcome import Outcome
 from tenfold.core.shapes import ConvSpec, Rank, Stage
-from tenfold.schemes.base import Fit, Weights, check_rank, geometric_ladder
+from tenfold.schemes.base import Fit, Weights, check_rank, check_start, geometric_ladder
 from tenfold.schemes.finish import finish
 from tenfold.schemes.spec import kernel_spec
 
@@ -30,6 +30,8 @@ _BLOCK_SIZES = (2, 4, 8, 16)
 _SMALL_BLOCK = 2
 # The core solve factorises a matrix of order R*p*q; above this a candidate costs more than it is worth.
 _MOST_CORE_UNKNOWNS = 1536
+# Kernels of more numbers are not given a second start: block by block it takes minutes.
+_LARGE = 2**18
 
 
 class Tucker:
@@ -77,6 +79,7 @@ class Tucker:
         check_finite(weight)
         spec = kernel_spec(weight)
         check_rank(self, spec, rank)
+        check_start(self, spec, rank, start)
         basis = None if start is None or rank[1] == spec.inp else _read_basis(start)
         kernel = weight.double().flatten(2)
         found = tucker2(kernel, (rank[0], rank[1]), start=basis, max_sweeps=max(1, sweeps))
@@ -142,11 +145,13 @@ class Btd:
     ) -> Fit:
         """Accelerated ALS, from `start` or a random start of `seed`; the better of it and block-wise HOOI.
 
-        The second start is tried only where `sweeps` is at least 100, that is, when a fit is meant to last.
+        The second start is tried only where `sweeps` is at least 100, that is, when a fit is meant to last,
+        and on kernels of at most 262,144 numbers.
         """
         check_finite(weight)
         spec = kernel_spec(weight)
         check_rank(self, spec, rank)
+        check_start(self, spec, rank, start)
         blocks, p, q = rank
         if blocks == 1:
             return Tucker().fit(weight, (p, q), start=start, seed=seed, sweeps=sweeps)
@@ -157,7 +162,8 @@ class Btd:
             norm = float(kernel.norm())
             shape = (spec.out, spec.inp, kernel.shape[2])
             starts = [random_start(shape, (blocks, p, q), seed=seed, norm=norm)]
-            starts += [deflation_start(kernel, (blocks, p, q))] if sweeps >= 100 else []
+            if sweeps >= 100 and kernel.numel() <= _LARGE:
+                starts.append(deflation_start(kernel, (blocks, p, q)))
         best = min((block_term(kernel, s, max_sweeps=sweeps) for s in starts), key=lambda fit: fit.error)
         return _write_blocks(weight, best)
 
@@ -194,6 +200,7 @@ class Cp:
         check_finite(weight)
         spec = kernel_spec(weight)
         check_rank(self, spec, rank)
+        check_start(self, spec, rank, start)
         if rank[0] > 1:
             return Btd().fit(weight, (rank[0], 1, 1), start=start, seed=seed, sweeps=sweeps)
         basis = None if start is None else _read_basis(start)

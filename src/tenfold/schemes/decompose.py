@@ -31,8 +31,8 @@ def decompose(weight: Tensor, scheme: str, rank: Rank, *, seed: int = 0, start: 
     Raises:
         UnknownNameError: no such scheme.
         RankError: the rank has other places than the scheme, or is outside the kernel's bounds.
-        ShapeError: `weight` is no kernel, or is empty.
-        NonFiniteError: `weight` holds NaN or inf.
+        ShapeError: `weight` is no kernel, or is empty; `start` is of another rank.
+        NonFiniteError: `weight` or `start` holds NaN or inf.
 
     Example:
         >>> import torch

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tenfold.algebra.linalg import check_finite, leading
 from tenfold.core.shapes import ConvSpec, Rank, Stage
-from tenfold.schemes.base import Fit, Weights, check_rank, geometric_ladder
+from tenfold.schemes.base import Fit, Weights, check_rank, check_start, geometric_ladder
 from tenfold.schemes.finish import finish
 from tenfold.schemes.spec import kernel_spec
 
@@ -47,10 +47,11 @@ class Svd:
         self, weight: Tensor, rank: Rank, *, start: Weights | None = None, seed: int = 0, sweeps: int = 200
     ) -> Fit:
         """The best fit; `start`, `seed` and `sweeps` have nothing to improve."""
-        del start, seed, sweeps
+        del seed, sweeps
         check_finite(weight)
         spec = kernel_spec(weight)
         check_rank(self, spec, rank)
+        check_start(self, spec, rank, start)
         unfolded = weight.double().flatten(1)
         basis = leading(unfolded, rank[0])  # (out, r)
         weights = ((basis.T @ unfolded).reshape(rank[0], *weight.shape[1:]), basis[:, :, None, None])
@@ -86,10 +87,11 @@ class SvdMirrored:
         self, weight: Tensor, rank: Rank, *, start: Weights | None = None, seed: int = 0, sweeps: int = 200
     ) -> Fit:
         """The best fit; `start`, `seed` and `sweeps` have nothing to improve."""
-        del start, seed, sweeps
+        del seed, sweeps
         check_finite(weight)
         spec = kernel_spec(weight)
         check_rank(self, spec, rank)
+        check_start(self, spec, rank, start)
         unfolded = weight.double().transpose(0, 1).flatten(1)  # (in, out * k)
         basis = leading(unfolded, rank[0])
         spatial = (basis.T @ unfolded).reshape(rank[0], weight.shape[0], *weight.shape[2:])

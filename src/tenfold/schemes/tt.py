@@ -12,7 +12,7 @@ from tenfold.algebra.linalg import check_finite
 from tenfold.algebra.tensor_train import contract_train, improve_train, tt_svd
 from tenfold.core.outcome import Outcome
 from tenfold.core.shapes import ConvSpec, Rank, Stage
-from tenfold.schemes.base import Fit, Weights, check_rank, geometric_ladder
+from tenfold.schemes.base import Fit, Weights, check_rank, check_start, geometric_ladder
 from tenfold.schemes.finish import finish
 from tenfold.schemes.spec import kernel_spec
 
@@ -96,7 +96,7 @@ class TtTucker:
     def fit(
         self, weight: Tensor, rank: Rank, *, start: Weights | None = None, seed: int = 0, sweeps: int = 200
     ) -> Fit:
-        """HOOI and TT-SVD of its core or `start`, then joint sweeps; never worse than either start."""
+        """From `start`, or else from HOOI and the TT-SVD of its core: joint sweeps, never worse than that."""
         del seed
         return _fit(self, weight, rank, start, sweeps)
 
@@ -107,6 +107,7 @@ def _fit(scheme: Tt | TtTucker, weight: Tensor, rank: Rank, start: Weights | Non
     check_finite(weight)
     spec = kernel_spec(weight)
     check_rank(scheme, spec, rank)
+    check_start(scheme, spec, rank, start)
     tensor = weight.double().permute(1, 2, 3, 0)  # (in, kh, kw, out)
     if start is not None:
         train = _read_train(start, spec, rank)
