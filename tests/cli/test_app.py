@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 import tenfold
 from job_samples import write_weights
+from run_samples import report, write_run
 from tenfold.cli.app import app
 from tenfold.jobs import compress as job
 from tenfold.jobs import demo as demo_job
@@ -103,6 +104,42 @@ def test_export_measures_beside_the_original(ran: tuple[Path, Result]) -> None:
     assert result.stdout.endswith("exported to mine.onnx\n")
 
 
+def test_report_writes_the_page_again_and_shows_the_table(ran: tuple[Path, Result]) -> None:
+    run = ran[0] / "run"
+    page = (run / "report.html").read_bytes()
+    (run / "report.html").unlink()
+    result = call("report", str(run))
+    assert result.exit_code == 0, result.stderr
+    assert (run / "report.html").read_bytes() == page
+    assert f"{json.loads((run / 'report.json').read_text())['after']['params']:,}" in result.stdout
+    assert result.stdout.endswith(f"report: {run / 'report.html'}\n")
+
+
+def test_report_of_a_run_that_is_not_finished_says_so() -> None:
+    RunDirectory.create("half").append_event({"phase": "fit", "done": 1, "total": 9})
+    result = call("report", "half")
+    assert result.exit_code == 0
+    assert (
+        result.stderr == "half is not finished; the last it told: fit, 1 of 9; the page shows what is there\n"
+    )
+    assert result.stdout == "report: half/report.html\n"
+
+
+def test_compare_shows_a_table_and_writes_a_page_if_asked() -> None:
+    for name, scheme in (("one", "btd"), ("two", "tt")):
+        write_run(Path(name), report(settings={"scheme": scheme, "seed": 0}))
+    RunDirectory.create("half").append_event({"phase": "fit", "done": 1, "total": 9})
+    result = call("compare", "one", "two", "half", "--out", "page.html")
+    assert result.exit_code == 0, result.stderr
+    assert [word in result.stdout for word in ("one", "two", "half", "90.00", "scheme", "tt")] == [True] * 6
+    assert "budget" not in result.stdout
+    assert result.stdout.endswith("comparison: page.html\n")
+    assert result.stderr == "half is not finished; the last it told: fit, 1 of 9.\n"
+    assert "<h1>Comparison of runs</h1>" in Path("page.html").read_text()
+    assert "seed" not in result.stdout  # alike in the two runs whose settings are known
+    assert "comparison: " not in call("compare", "one", "two").stdout
+
+
 def test_demo_takes_out_and_seed(ran: tuple[Path, Result], monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[Path | None, int]] = []
 
@@ -123,7 +160,7 @@ def test_version_and_help() -> None:
     assert call("--version").stdout == f"tenfold {version('tenfold')}\n"
     help_text = call("compress", "--help").stdout
     assert all(f"--{name}" in help_text for name in ("job", "arch", "budget", "recovery-steps", "no-flip"))
-    assert all(name in call("--help").stdout for name in ("demo", "compress", "inspect", "export"))
+    assert all(name in call("--help").stdout for name in ("demo", "compress", "report", "compare"))
 
 
 def test_unknown_layer_in_plan(inputs: list[str]) -> None:
@@ -203,7 +240,9 @@ def test_job_file_with_a_wrong_name(inputs: list[str]) -> None:
 
 
 def test_other_commands_refuse_in_one_line() -> None:
-    for arguments in (["export", "none"], ["inspect", "--arch", "resnet20"], ["inspect"]):
+    write_run(Path("one"))
+    bad = (["report", "none"], ["compare", "one"], ["compare", "one", "none"], ["compare", "one", "one"])
+    for arguments in (*bad, ["export", "none"], ["inspect", "--arch", "resnet20"], ["inspect"]):
         result = call(*arguments)
         assert result.exit_code == 2
         assert result.stdout == ""

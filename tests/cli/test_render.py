@@ -8,13 +8,21 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from tenfold.cli.render import export_table, inspection_table, progress_bars, report_table, show
+from tenfold.cli.render import (
+    comparison_table,
+    export_table,
+    inspection_table,
+    progress_bars,
+    report_table,
+    show,
+)
 from tenfold.core.plan import Choice
 from tenfold.core.report import Measures, Report
 from tenfold.deploy.verify import Latency
 from tenfold.jobs.export import Exported, File
 from tenfold.jobs.inspect import Inspection, Prediction
 from tenfold.layers.census import census
+from tenfold.reporting.comparison import Comparison, Row
 
 
 def cells(table: Table) -> list[list[str]]:
@@ -71,6 +79,18 @@ def test_layers_and_what_becomes_of_them() -> None:
     assert rows[2][-3:] == ["kept: no chain is worth it here", "7", "9"]
     assert rows[3][-3] == "btd 2x3x1"
     assert rows[-1][-3:] == ["predicted rise 0.125", "28", "36"]
+
+
+def test_comparison_has_a_column_a_run_and_only_settings_that_differ() -> None:
+    measures = (Row("parameters", ("100", "-", "80"), frozenset({2})),)
+    settings = (Row("scheme", ("btd", "tt", "[red]"), differs=True), Row("seed", ("0", "0", "0")))
+    table = comparison_table(Comparison(("a", "[bold]b", "c"), measures, settings, ()))
+    assert [str(column.header) for column in table.columns] == ["", "a", "[bold]b", "c"]
+    first, second = cells(table)
+    assert [str(text) for text in first] == ["parameters", "100", "-", "80"]
+    assert [getattr(text, "style", "") for text in first[1:]] == ["", "", "bold"]
+    assert [str(text) for text in second] == ["scheme", "btd", "tt", "[red]"]
+    assert str(table.caption).startswith("settings alike: 1; ")
 
 
 def test_table_goes_to_stdout_and_is_not_cut(capsys: pytest.CaptureFixture[str]) -> None:

@@ -82,13 +82,13 @@ def comparison_table(comparison: Comparison) -> Table:
     table = _table("", *(Text(name) for name in comparison.names))
     for row in comparison.measures:
         texts = (Text(x, "bold" if n in row.best else "") for n, x in enumerate(row.values))
-        table.add_row(row.title, *texts)
+        table.add_row(Text(row.title), *texts)
     differing = [row for row in comparison.settings if row.differs]
     table.add_section()
     for row in differing:
-        table.add_row(row.title, *map(Text, row.values))
+        table.add_row(*map(Text, (row.title, *row.values)))
     alike = len(comparison.settings) - len(differing)
-    table.caption = f"{alike} other settings are alike; {LATENCY_NOTE}"
+    table.caption = f"settings alike: {alike}; {LATENCY_NOTE}"
     return table
 
 

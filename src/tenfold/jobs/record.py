@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from tenfold.config import CompressSettings, read_toml, settings_of
 from tenfold.core.errors import RunError
 from tenfold.core.report import Report
+from tenfold.reporting.history import read_history
 from tenfold.reporting.record import Record
 from tenfold.reporting.search import Search, read_search
 from tenfold.runs.directory import RunDirectory
@@ -74,18 +74,36 @@ def _writer(path: Path) -> str | None:
 
 
 def _check(report: Report, path: Path) -> None:
-    """Refuse a report with other things in it than the ones it should hold."""
-    wanted: tuple[tuple[str, Any, type | tuple[type, ...]], ...] = (
-        ("settings", [report.settings], dict),
-        ("seconds", [report.seconds], dict),
-        ("seconds", report.seconds.values() if isinstance(report.seconds, dict) else [], (int, float)),
-        ("versions", [report.versions], dict),
-        ("history", report.history, dict),
-        ("params and macs of a layer", [n for x in report.layers for n in (*x.params, *x.macs)], int),
-    )
-    for name, values, kind in wanted:
-        if not all(isinstance(value, kind) for value in values):
+    """Refuse a report with other things in it than the ones it should hold.
+
+    Raises:
+        RunError: names the first.
+    """
+    number = (int, float)
+    measures = [*vars(report.before).values(), *vars(report.after).values()]
+    pairs = [pair for layer in report.layers for pair in (layer.params, layer.macs)]
+    rises = [value for layer in report.layers for value in (layer.error, layer.predicted_rise)]
+    checks = {
+        "before and after": all(value is None or isinstance(value, number) for value in measures),
+        "params and macs of a layer": all(list(map(type, pair)) == [int, int] for pair in pairs),
+        "error and predicted_rise of a layer": all(isinstance(value, number) for value in rises),
+        "settings": isinstance(report.settings, dict),
+        "seconds": _of(report.seconds, number),
+        "versions": _of(report.versions, str),
+        "history": all(isinstance(row, dict) for row in report.history),
+    }
+    for name, right in checks.items():
+        if not right:
             raise RunError(f"{path}: {name} is not what tenfold writes; run the job again")
+    try:
+        read_history(report.history)
+    except RunError as error:
+        raise RunError(f"{path}: {error}") from error
+
+
+def _of(values: object, kind: type | tuple[type, ...]) -> bool:
+    """Whether this is a dictionary of values of that kind."""
+    return isinstance(values, dict) and all(isinstance(value, kind) for value in values.values())
 
 
 def _search(path: Path) -> Search | None:

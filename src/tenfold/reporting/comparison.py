@@ -27,16 +27,13 @@ class Row:
         title: what is compared, with its unit.
         values: a text a run.
         best: numbers of the runs that are ahead; none where there is nothing to win or all are level.
+        differs: of a setting, whether the runs whose settings are known are not all alike.
     """
 
     title: str
     values: tuple[str, ...]
     best: frozenset[int] = frozenset()
-
-    @property
-    def differs(self) -> bool:
-        """Whether the runs are not all alike."""
-        return len(set(self.values)) > 1
+    differs: bool = False
 
 
 @dataclass(frozen=True)
@@ -161,11 +158,18 @@ def _row(title: str, values: Sequence[float | None], form: str, *, more: bool) -
 def _setting_rows(settings: Sequence[Mapping[str, object]]) -> tuple[Row, ...]:
     """All settings by name, those that differ first."""
     names = dict.fromkeys(name for values in settings for name in values if name not in _OWN)
-    rows = [
-        Row(n, tuple(setting_text(values[n]) if n in values else _UNKNOWN for values in settings))
-        for n in names
-    ]
+    known = [values for values in settings if values]
+    rows = []
+    for name in names:
+        texts = tuple(_setting(values, name) for values in settings)
+        differs = len({_setting(values, name) for values in known}) > 1
+        rows.append(Row(name, texts, differs=differs))
     return tuple(sorted(rows, key=lambda row: not row.differs))
+
+
+def _setting(values: Mapping[str, object], name: str) -> str:
+    """The text of one setting of one run."""
+    return setting_text(values[name]) if name in values else _UNKNOWN
 
 
 def _starred(row: Row) -> tuple[str, ...]:
