@@ -1,0 +1,419 @@
+"""What is searched: the corrections that an allocation is given, or the ranks themselves.
+
+Both spaces know exactly what a plan ships and decode only to plans that meet every limit. A point is one
+number a dimension; the Gaussian process never sees it, but the plan that it stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import sha256
+from itertools import pairwise, takewhile
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core.errors import BudgetError, UnknownNameError
+from tenfold.core.plan import Plan
+from tenfold.ranks.allocate import allocate
+from tenfold.ranks.table import Table
+from tenfold.search.grid import Grid, Indices
+
+__all__ = ["Corrections", "Dimension", "Ranks", "Sketch", "Space", "make_space"]
+
+Array = NDArray[np.float64]
+
+_REACH = 2.0  # a correction is a factor between exp(-2) and exp(2)
+_DIMENSIONS = 20
+_BUDGET = "share of the budget"
+_SATURATED = 0.01  # share of the plain allocation's rise below which a rise no longer shows in the loss
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One coordinate.
+
+    Attributes:
+        name: a layer, a group of layers, or "share of the budget".
+        low: smallest value.
+        high: largest value.
+        integer: whether only whole numbers are meant.
+    """
+
+    name: str
+    low: float
+    high: float
+    integer: bool
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """Plans in bulk, as far as choosing among them needs.
+
+    Attributes:
+        features: logarithm of the share of its parameters that each layer keeps, (plans, layers).
+        trend: logarithm of the predicted rise of all layers, (plans, 1).
+        costs: each limited cost with what is fixed, (plans, limits).
+    """
+
+    features: Array
+    trend: Array
+    costs: Array
+
+
+class Space(Protocol):
+    """What a search moves in. Points are arrays (points, dimensions)."""
+
+    kind: ClassVar[str]
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """The coordinates."""
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        """What a plan may ship, by cost name, absolute."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that gives a point its meaning."""
+
+    def decode(self, point: Array) -> Plan:
+        """The plan of one point, (dimensions,); it meets every limit."""
+
+    def encode(self, plan: Plan) -> Array:
+        """The point nearest to a plan, (dimensions,); where possible it decodes to the plan itself."""
+
+    def costs(self, plan: Plan) -> dict[str, float]:
+        """What a plan ships, exactly."""
+
+    def fits(self, plan: Plan) -> bool:
+        """Whether a plan meets every limit."""
+
+    def sketch(self, points: Array) -> Sketch:
+        """Features and costs of the plans of many points."""
+
+    def sketch_plans(self, plans: list[Plan]) -> Sketch:
+        """Features and costs of plans."""
+
+    def sample(self, count: int, rng: np.random.Generator) -> Array:
+        """Allocations under other corrections and budgets; the first one is the plain allocation."""
+
+    def vary(self, points: Array, rng: np.random.Generator) -> Array:
+        """A mutation of each point."""
+
+    def mend(self, points: Array, rng: np.random.Generator) -> Array:
+        """The same number of feasible points near ones that were put together from others."""
+
+
+class _Tabled:
+    """What both spaces have in common."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, table: Table, limits: Mapping[str, float], fixed: Mapping[str, float]) -> None:
+        """Take what `allocate` takes.
+
+        Raises:
+            BudgetError: no plan meets the limits.
+        """
+        self.table = {name: tuple(row) for name, row in table.items()}
+        self.limits = dict(limits)
+        self.fixed = {name: float(value) for name, value in fixed.items()}
+        self.plain = allocate(self.table, self.limits, self.fixed)
+        self.grid = Grid(self.table, self.limits, self.fixed)
+        self._rest = np.array([fixed[name] for name in limits])
+        self._kept = np.log([max(c.params for c in row) for row in self.table.values()] or [1])
+        rise = sum(c.rise for c in self.grid.picked(self.plain))
+        self._floor = _SATURATED * (rise or 1.0)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the table, the limits and the kind of space."""
+        rows = [(name, [repr(c) for c in row]) for name, row in self.table.items()]
+        text = repr((self.kind, rows, self.limits, self.fixed, [repr(d) for d in self.dimensions]))
+        return sha256(text.encode()).hexdigest()
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """The coordinates."""
+        raise NotImplementedError
+
+    def costs(self, plan: Plan) -> dict[str, float]:
+        """What a plan ships, exactly.
+
+        Raises:
+            PlanError: the plan names a candidate that is not in the table.
+        """
+        return self.grid.costs(plan)
+
+    def fits(self, plan: Plan) -> bool:
+        """Whether a plan meets every limit."""
+        costs = self.costs(plan)
+        return all(costs[name] <= limit for name, limit in self.limits.items())
+
+    def sketch_plans(self, plans: list[Plan]) -> Sketch:
+        """Features and costs of plans; they need not meet the limits."""
+        picked = [self.grid.picked(plan) for plan in plans]
+        params = np.array([[c.params for c in row] for row in picked], dtype=float).reshape(len(plans), -1)
+        rises = np.array([[c.rise for c in row] for row in picked]).reshape(len(plans), -1)
+        costs = [[sum(getattr(c, name) for c in row) for name in self.limits] for row in picked]
+        return self._sketch(params, rises, np.array(costs, dtype=float).reshape(len(plans), -1))
+
+    def _sketch_indices(self, indices: Indices) -> Sketch:
+        """The same of plans as numbers of candidates."""
+        return self._sketch(self.grid.params_of(indices), self.grid.rise_of(indices), self.grid.used(indices))
+
+    def _sketch(self, params: Array, rises: Array, used: Array) -> Sketch:
+        """The same of the candidates' figures."""
+        features = np.log(np.maximum(params, 1.0)) - self._kept
+        trend = np.log(rises.sum(1, keepdims=True) + self._floor)
+        return Sketch(features, trend, used + self._rest)
+
+    def _room(self, share: Array) -> Array:
+        """What may be used of each limit at `share` of the logarithmic way from the least to it."""
+        least, most = np.maximum(self.grid.least + self._rest, 1e-9), self.grid.room + self._rest
+        return np.asarray(least * (most / least) ** share[:, None] - self._rest)
+
+
+class Corrections(_Tabled):
+    """One logarithm of a factor on the predicted rises of each layer, in [-2, 2].
+
+    Deep networks have one for each group of neighbouring layers, at most twenty in all. With `front`, one
+    more dimension says how much of the way from the smallest plan to the limits is used, 1 being all of it.
+
+    Example:
+        >>> from tenfold.core.plan import Choice
+        >>> from tenfold.ranks.table import Candidate
+        >>> row = (Candidate(None, 0.0, 10, 9, 40), Candidate(Choice("svd", (1,)), 1.0, 5, 4, 20))
+        >>> space = Corrections({"a": row, "b": row}, {"params": 15.0}, {"params": 0.0})
+        >>> list(space.decode(np.array([0.0, 0.5])).factorised)
+        ['a']
+    """
+
+    kind = "corrections"
+
+    def __init__(
+        self,
+        table: Table,
+        limits: Mapping[str, float],
+        fixed: Mapping[str, float],
+        *,
+        front: bool = False,
+        most: int = _DIMENSIONS,
+    ) -> None:
+        """Take what `allocate` takes, whether smaller budgets are meant too, and the most corrections."""
+        self.front = front
+        self.groups = _grouped(list(table), most)
+        super().__init__(table, limits, fixed)
+        self._group = np.array([k for k, names in enumerate(self.groups) for _ in names], dtype=np.int64)
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """The corrections, then the budget."""
+        found = tuple(Dimension(_name(names), -_REACH, _REACH, integer=False) for names in self.groups)
+        return (*found, Dimension(_BUDGET, 0.0, 1.0, integer=False)) if self.front else found
+
+    def decode(self, point: Array) -> Plan:
+        """The allocation under the corrections of a point.
+
+        Where several limits cannot be met together at the point's share of them, it is that at all of them.
+        """
+        point = np.asarray(point, dtype=float)
+        factors = np.exp(point[self._group])
+        scaled = {
+            name: tuple(replace(c, rise=c.rise * float(factor)) for c in row)
+            for factor, (name, row) in zip(factors, self.table.items(), strict=True)
+        }
+        try:
+            return allocate(scaled, self._limits_at(point), self.fixed)
+        except BudgetError:  # several limits, each of which can be met so low, but not all together
+            return allocate(scaled, self.limits, self.fixed)
+
+    def encode(self, plan: Plan) -> Array:
+        """The corrections under which the plan's candidates are the ones a multiplier would pick.
+
+        At the optimum of an allocation a unit more would take the same rise away in every layer. The
+        corrections are the logarithms of what is missing to that, so far as they lie within [-2, 2].
+        """
+        if plan == self.plain:
+            return np.array([0.0] * len(self.groups) + [1.0] * self.front)
+        worth = self.grid.worth_at(self.grid.nearest(plan))
+        missing = np.mean(worth) - worth
+        sums = np.bincount(self._group, weights=missing, minlength=len(self.groups))
+        found = np.clip(sums / np.bincount(self._group), -_REACH, _REACH)
+        return np.append(found, self._share(plan)) if self.front else found
+
+    def sketch(self, points: Array) -> Sketch:
+        """Of the greedy allocations, which differ from `decode` by a step in a layer now and then."""
+        share = points[:, -1] if self.front else np.ones(len(points))
+        return self._sketch_indices(self.grid.allocate(points[:, self._group], self._room(share)))
+
+    def sample(self, count: int, rng: np.random.Generator) -> Array:
+        """Corrections of various spreads at any budget."""
+        spread = rng.choice([0.2, 0.5, 1.0], size=(count, 1))
+        points = spread * rng.standard_normal((count, len(self.groups)))
+        points[:1] = 0.0
+        points = np.clip(points, -_REACH, _REACH)
+        return np.column_stack([points, _shares(count, rng)]) if self.front else points
+
+    def vary(self, points: Array, rng: np.random.Generator) -> Array:
+        """Change a few corrections of each point, and the budget of some."""
+        out = points.copy()
+        count, size = len(points), len(self.groups)
+        chosen = rng.random((count, size)) < rng.choice([1.0, 2.0, 4.0], size=(count, 1)) / size
+        chosen[np.arange(count), rng.integers(size, size=count)] = True
+        step = rng.choice([0.1, 0.3, 0.8], size=(count, 1)) * rng.standard_normal((count, size))
+        out[:, :size] = np.clip(out[:, :size] + chosen * step, -_REACH, _REACH)
+        if self.front:
+            moved = rng.random(count) < 0.5
+            out[:, -1] = np.clip(out[:, -1] + moved * 0.1 * rng.standard_normal(count), 0.0, 1.0)
+        return out
+
+    def mend(self, points: Array, rng: np.random.Generator) -> Array:
+        """Every point is feasible."""
+        del rng
+        return points
+
+    def _limits_at(self, point: Array) -> dict[str, float]:
+        """The limits at the budget of a point; those of the space itself at 1."""
+        if not self.front or point[-1] >= 1:
+            return dict(self.limits)
+        room = self._room(point[-1:])[0] + self._rest
+        smallest = self.grid.least + self._rest  # no limit below it, by rounding
+        return dict(zip(self.limits, np.maximum(room, smallest).tolist(), strict=True))
+
+    def _share(self, plan: Plan) -> float:
+        """How much of the way to the limits a plan goes."""
+        used = np.array([self.costs(plan)[name] for name in self.limits])
+        least, most = self.grid.least + self._rest, self.grid.room + self._rest
+        way = np.log(used / least) / np.maximum(np.log(most / least), 1e-12)
+        return float(np.clip(way.max(), 0.0, 1.0))
+
+
+class Ranks(_Tabled):
+    """The number of each layer's candidate among those no other one beats, by parameters.
+
+    A point that does not meet the limits decodes to the plan that `Grid.shrink` makes of it, so that
+    samplers which
+    know nothing of limits search all the same: they minimise the loss of the mended plan.
+    """
+
+    kind = "ranks"
+
+    def __init__(
+        self, table: Table, limits: Mapping[str, float], fixed: Mapping[str, float], *, front: bool = False
+    ) -> None:
+        """Take what `allocate` takes, and whether smaller plans are meant too."""
+        self.front = front
+        super().__init__(table, limits, fixed)
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """The layers."""
+        return tuple(
+            Dimension(name, 0, size - 1, integer=True)
+            for name, size in zip(self.grid.layers, self.grid.sizes.tolist(), strict=True)
+        )
+
+    def decode(self, point: Array) -> Plan:
+        """The plan of a point, made smaller where it does not meet the limits."""
+        return self.grid.plan(self._shrunk(np.asarray(point)[None])[0])
+
+    def encode(self, plan: Plan) -> Array:
+        """The numbers of the plan's candidates, or of the nearest ones in parameters."""
+        return self.grid.nearest(plan).astype(float)
+
+    def sketch(self, points: Array) -> Sketch:
+        """Exact."""
+        return self._sketch_indices(self._shrunk(points))
+
+    def sample(self, count: int, rng: np.random.Generator) -> Array:
+        """Allocations under random corrections at any budget; the first one is the plain allocation."""
+        spread = rng.choice([0.2, 0.5, 1.0, 2.0], size=(count, 1))
+        corrections = spread * rng.standard_normal((count, len(self.grid.layers)))
+        share = _shares(count, rng) if self.front else np.ones(count)
+        points = self.grid.allocate(corrections, self._room(share)).astype(float)
+        points[:1] = self.encode(self.plain)
+        return points
+
+    def vary(self, points: Array, rng: np.random.Generator) -> Array:
+        """Move a few layers of each point by some candidates."""
+        count, size = points.shape
+        chosen = rng.random((count, size)) < rng.choice([1.0, 2.0, 4.0], size=(count, 1)) / size
+        chosen[np.arange(count), rng.integers(size, size=count)] = True
+        reach = np.maximum(self.grid.sizes * rng.choice([0.03, 0.1, 0.25], size=(count, 1)), 0.8)
+        step = np.rint(reach * rng.standard_normal((count, size)))
+        return np.asarray(np.clip(points + chosen * step, 0, self.grid.sizes - 1))
+
+    def mend(self, points: Array, rng: np.random.Generator) -> Array:
+        """Shrink what is too large, spend what is left over: both where a random correction says."""
+        noise = 0.5 * rng.standard_normal(points.shape)
+        at = self.grid.shrink(points.astype(np.int64), noise, self.grid.room)
+        if not self.front:
+            at = self.grid.grow(at, noise, self.grid.room)
+        return at.astype(float)
+
+    def _shrunk(self, points: Array) -> Indices:
+        """Feasible numbers of candidates."""
+        at = np.clip(np.rint(points), 0, self.grid.sizes - 1).astype(np.int64)
+        return self.grid.shrink(at, np.zeros(at.shape), self.grid.room)
+
+
+_KINDS: dict[str, Callable[..., Space]] = {"corrections": Corrections, "ranks": Ranks}
+
+
+def make_space(
+    kind: str, table: Table, limits: Mapping[str, float], fixed: Mapping[str, float], *, front: bool = False
+) -> Space:
+    """The space of a name.
+
+    Args:
+        kind: "corrections" or "ranks".
+        table: candidates of the layers that may be factorised.
+        limits: upper bounds by cost name, absolute.
+        fixed: what the rest of the network costs; names every limit, and every other cost that is to be
+        known.
+        front: whether plans below the limits are wanted too.
+
+    Raises:
+        UnknownNameError: no such space.
+        BudgetError: no plan meets the limits.
+    """
+    if kind not in _KINDS:
+        raise UnknownNameError("search space", kind, _KINDS)
+    return _KINDS[kind](table, limits, fixed, front=front)
+
+
+def _shares(count: int, rng: np.random.Generator) -> Array:
+    """Shares of the budget, 1 first, then evenly spread in any order."""
+    return np.append(1.0, rng.permuted(np.linspace(0, 1, count)[:-1]))[:count]
+
+
+def _grouped(names: list[str], most: int) -> list[list[str]]:
+    """Neighbouring layers together, until there are at most `most` groups.
+
+    The pair goes first whose names agree longest, then the pair that makes the smallest group.
+    """
+    groups = [[name] for name in names]
+    while len(groups) > most:
+        pairs = list(pairwise(groups))
+        first = min(
+            range(len(pairs)), key=lambda k: (-_common(*pairs[k]), len(pairs[k][0]) + len(pairs[k][1]))
+        )
+        groups[first : first + 2] = [groups[first] + groups[first + 1]]
+    return groups
+
+
+def _common(one: list[str], other: list[str]) -> int:
+    """How many first parts all names of two groups share."""
+    parts = zip(*(name.split(".") for name in one + other), strict=False)
+    return sum(1 for _ in takewhile(lambda part: len(set(part)) == 1, parts))
+
+
+def _name(names: list[str]) -> str:
+    """What a group is called."""
+    return names[0] if len(names) == 1 else f"{names[0]}..{names[-1]}"
