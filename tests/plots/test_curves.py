@@ -40,7 +40,7 @@ def test_snapshots_know_better_and_the_last_step_ends_no_cycle() -> None:
 
 
 def test_figure_marks_the_cycles_the_rate_and_the_chosen_snapshot() -> None:
-    snapshots = (Snapshot(10, 90.0, False), Snapshot(20, 91.0, True))
+    snapshots = (Snapshot(10, 90.0, False), Snapshot(15, 91.0, True), Snapshot(20, 90.5, False))
     full = curve(cosine(2, 10), snapshots=snapshots, rollbacks=(13,), start=88.0)
     text = curve_figure("c", full, loss="loss, nats")
     assert {"loss, nats", "learning rate", "step", "held-out accuracy, %"} <= set(words(text))
@@ -48,8 +48,12 @@ def test_figure_marks_the_cycles_the_rate_and_the_chosen_snapshot() -> None:
     assert words(text).count("rollback") == 2  # in both panels
     plain = curve_figure("c", replace(full, snapshots=(), rollbacks=()), loss="loss")
     assert not {"chosen", "rollback", "held-out accuracy, %"} & set(words(plain))
+    stars = re.findall(r'<use [^>]*x="([^"]*)"[^>]*series-5', text)
+    dots = re.findall(r'<use [^>]*x="([^"]*)"[^>]*series-3', text)
+    assert stars[0] == dots[1]
+    assert len(stars) == 2  # and one in the legend
     lines = "stroke-dasharray: 1.6,2.4"  # (2, 3) times a width of 0.8: the end of a cycle
-    assert text.count(lines) == 2
+    assert text.count(lines) == 2 * 2
     assert plain.count(lines) == 1
 
 
@@ -58,7 +62,7 @@ def test_losses_that_are_no_numbers_are_left_out() -> None:
     text = curve_figure("c", Curve(points), loss="loss")
     assert "nan" not in text
     line = re.findall(r'd="([^"]*)"[^>]*stroke: var\(--series-1\); stroke-width: 1.4', text)[0]
-    assert len(re.findall("[ML]", line)) == 2
+    assert re.findall("[ML]", line) == ["M", "L"]
     assert curve_figure("c", Curve((Point(1, math.nan, 0.1),)), loss="loss")
 
 

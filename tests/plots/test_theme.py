@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 
+import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
 
@@ -52,11 +53,9 @@ def test_colours_are_the_page_s_and_nothing_of_the_file_is_left() -> None:
 
 
 def test_drawing_leaves_the_style_of_others_alone() -> None:
-    import matplotlib as mpl
-
-    before = dict(mpl.rcParams)
-    draw("a", (4, 3), paint)
-    assert dict(mpl.rcParams) == before
+    with mpl.rc_context({"text.color": "red", "svg.fonttype": "path"}):
+        draw("a", (4, 3), paint)
+        assert (mpl.rcParams["text.color"], mpl.rcParams["svg.fonttype"]) == ("red", "path")
 
 
 def test_shades_darken_and_stay_readable() -> None:
