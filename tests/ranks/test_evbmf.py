@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tenfold.core.errors import NonFiniteError, RankError, ShapeError
 from tenfold.core.shapes import ConvSpec, params
-from tenfold.ranks.evbmf import EvbmfOutcome, evbmf, evbmf_of, singular_values, weakened
+from tenfold.ranks.evbmf import EvbmfOutcome, evbmf, evbmf_of, evbmf_of_kernel, singular_values, weakened
 from tenfold.schemes.registry import get_scheme
 
 LAWS = settings(max_examples=40, deadline=None, derandomize=True, database=None)
@@ -223,6 +223,36 @@ def test_a_search_from_one_start_ends_in_a_worse_minimum_and_this_one_does_not()
     assert plain_energy(found.noise_variance, *args) < one.fun - 1
     assert found.rank == 14
     assert evbmf(values.tolist(), (rows, columns), noise_variance=float(one.x)).rank < 14
+
+
+def test_a_minimum_between_the_points_of_a_plain_grid_is_found():
+    # Fifteen decades of noise variance: 200 points in equal ratios see only the minimum of rank 5, and
+    # between two of them there is a lower one, where the sixth component enters.
+    values, shape = [0.3077, 0.02327, 0.01142, 5.828e-4, 1.25e-4, 1.918e-6, 1.608e-6], (10, 403)
+    values += [1.522e-6, 1.45e-6, 1.319e-6]
+    found = evbmf(values, shape)
+    worse = evbmf(values, shape, noise_variance=6.322210376737639e-15)
+    assert (found.rank, worse.rank) == (6, 5)
+    assert found.free_energy < worse.free_energy - 0.09
+
+
+def test_the_free_energy_has_its_digits_where_the_signal_is_a_million_times_the_noise():
+    # x is 1e14 here: a difference x - tau would lose all digits of the 1 + alpha that it is.
+    found = evbmf([1e7, 0.0], (2, 4), noise_variance=0.25)
+    x, alpha = 1e14, 0.5
+    tau = x - 1 - alpha  # to 1e-14 of it
+    misfit = 1 + alpha + np.log1p(tau) + alpha * np.log1p(tau / alpha)
+    assert 2 * found.free_energy == pytest.approx(8 * log(2 * pi * 0.25) + 4 * misfit, rel=1e-12)
+
+
+def test_a_kernel_has_a_rank_for_its_output_and_one_for_its_input_channels():
+    core, noise = normal(2, 5, 3, 3, seed=6), 0.05 * normal(20, 30, 3, 3, seed=7)
+    kernel = torch.einsum("pqhw,op,iq->oihw", core, normal(20, 2, seed=8), normal(30, 5, seed=9)) + noise
+    out, inp = evbmf_of_kernel(kernel)
+    assert (out.rank, inp.rank) == (2, 5)
+    assert out == evbmf_of(kernel.reshape(20, 270))
+    with pytest.raises(ShapeError, match="give"):
+        evbmf_of_kernel(kernel[0])
 
 
 @pytest.mark.parametrize("shape", [(20, 50), (50, 20), (7, 7), (1, 9), (9, 1)])

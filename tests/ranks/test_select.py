@@ -137,6 +137,27 @@ def test_several_limits_hold_together(table, rule):
         assert all(shipped[cost] <= limit for cost, limit in limits.items())
 
 
+def test_the_share_of_a_candidate_is_the_largest_of_its_limited_costs():
+    # "lean" ships little and computes much, "quick" the other way round, "even" half of both.
+    lean, quick, even = (
+        Candidate(Choice("tucker", (rank, rank)), rise, numbers, work, 4 * numbers)
+        for rank, rise, numbers, work in ((1, 1.0, 10, 90), (2, 2.0, 90, 10), (3, 3.0, 50, 50))
+    )
+    table = {"conv": (Candidate(None, 0.0, 100, 100, 400), lean, quick, even)}
+    nothing = {"params": 0.0, "macs": 0.0}
+    assert uniform(table, {"params": 80.0}, nothing)["conv"] == lean.choice
+    assert uniform(table, {"macs": 80.0}, nothing)["conv"] == quick.choice
+    assert uniform(table, {"params": 80.0, "macs": 80.0}, nothing)["conv"] == even.choice
+    # Two such layers, one of each limit: a share of 0.9 would take "lean" twice.
+    pair = {"a": table["conv"], "b": (table["conv"][0], even)}
+    assert uniform(pair, {"params": 60.0, "macs": 140.0}, nothing) == Plan(
+        {"a": lean.choice, "b": even.choice}
+    )
+    assert uniform(pair, {"params": 100.0, "macs": 139.0}, nothing) == Plan(
+        {"a": even.choice, "b": even.choice}
+    )
+
+
 def test_limits_that_no_level_meets_together_are_refused_not_missed():
     # Each layer is small in one of the two costs; only one of each meets both.
     row = (
@@ -223,15 +244,8 @@ def scaled_layer(one: Layer, factor: float) -> Layer:
 
 
 def tucker_table(layers: tuple[Layer, ...]) -> Table:
-    """The Tucker-2 of every equal pair of ranks, with a rise that falls as the rank grows."""
-    scheme, table = get_scheme("tucker"), {}
-    for one in layers:
-        row = [Candidate(None, 0.0, dense_params(one.spec), 100, 4 * dense_params(one.spec))]
-        for rank in range(1, 16):
-            numbers = params(scheme.layout(one.spec, (rank, rank)), bias=one.spec.bias)
-            row.append(Candidate(Choice("tucker", (rank, rank)), 1 / rank, numbers, 100, 4 * numbers))
-        table[one.name] = tuple(row)
-    return table
+    """The Tucker-2 of every equal pair of ranks."""
+    return {one.name: tucker_row(one, [(rank, rank) for rank in range(1, 16)]) for one in layers}
 
 
 def test_evbmf_gives_each_layer_what_its_weakened_ranks_ask_for():
@@ -248,6 +262,56 @@ def test_evbmf_gives_each_layer_what_its_weakened_ranks_ask_for():
     limits = {"params": sum(table[name][rank].params for name, rank in (("planted", 2), ("noise", 1)))}
     found = evbmf_plan(table, limits, {"params": 0.0}, layers)
     assert found == Plan({"planted": Choice("tucker", (2, 2)), "noise": Choice("tucker", (1, 1))})
+
+
+def test_evbmf_tells_output_from_input_channels():
+    # Both ask for the same number: (2, 5) of 24 x 12 is (5, 2) of 12 x 24.
+    tall = planted_unequal(24, 12, 2, 5, seed=10)
+    layers = (layer("tall", tall), layer("broad", tall.transpose(0, 1).contiguous()))
+    ranks = {"tall": [(1, 1), (2, 2), (2, 5), (5, 5)], "broad": [(1, 1), (2, 2), (5, 2), (5, 5)]}
+    table = {one.name: tucker_row(one, ranks[one.name]) for one in layers}
+    limits = {"params": sum(row[3].params for row in table.values())}
+    plan = evbmf_plan(table, limits, {"params": 0.0}, layers)
+    assert plan == Plan({"tall": Choice("tucker", (2, 5)), "broad": Choice("tucker", (5, 2))})
+
+
+def test_evbmf_where_a_full_rank_asks_for_less_than_the_rank_below():
+    # Ranks (3, 14) weakened by 0.7 and by 0.8 are (12, 15), which asks for 2052, and (13, 16), whose input
+    # stage is dropped: 2080 where (13, 15) would ask for 2203. So none of 2,100 is granted before 0.8.
+    layers = (
+        layer("bent", planted_unequal(16, 16, 3, 14, seed=11)),
+        layer("noise", normal(16, 16, 3, 3, seed=8)),
+    )
+    assert [found.rank for found in evbmf_of_kernel(layers[0].weight)] == [3, 14]
+    within, beyond = (
+        Candidate(Choice("tucker", (rank, 1)), 1 / rank, numbers, 100, 4 * numbers)
+        for rank, numbers in ((2, 2080), (3, 2100))
+    )
+    noise = tucker_table(layers)["noise"]
+    table = {"bent": (*tucker_row(layers[0], []), within, beyond), "noise": noise}
+    rank = weakened(0, 16, 0.78)
+    limits = {"params": 2080.0 + noise[rank].params}
+    plan = evbmf_plan(table, limits, {"params": 0.0}, layers)
+    assert plan == Plan({"bent": within.choice, "noise": Choice("tucker", (rank, rank))})
+
+
+def planted_unequal(n_out: int, n_in: int, p: int, q: int, *, seed: int) -> Tensor:
+    """A kernel of Tucker ranks (p, q) and little noise."""
+    core = normal(p, q, 3, 3, seed=seed)
+    signal = torch.einsum(
+        "pqhw,op,iq->oihw", core, normal(n_out, p, seed=seed + 1), normal(n_in, q, seed=seed + 2)
+    )
+    return signal + 0.02 * normal(n_out, n_in, 3, 3, seed=seed + 3)
+
+
+def tucker_row(one: Layer, ranks: list[tuple[int, int]]) -> tuple[Candidate, ...]:
+    """The kept layer and the Tucker-2 of given ranks, each with a smaller rise than the one before."""
+    kept = dense_params(one.spec)
+    row = [Candidate(None, 0.0, kept, 100, 4 * kept)]
+    for place, rank in enumerate(ranks, start=1):
+        numbers = params(get_scheme("tucker").layout(one.spec, rank), bias=one.spec.bias)
+        row.append(Candidate(Choice("tucker", rank), 1 / place, numbers, 100, 4 * numbers))
+    return tuple(row)
 
 
 def test_evbmf_asks_an_svd_for_pointwise_layers_and_the_larger_rank_of_groups(table):

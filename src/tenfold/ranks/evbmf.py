@@ -248,8 +248,7 @@ def _at(gamma: _Array, longer: int, noise: float, outcome: EvbmfOutcome | None =
     scaled = np.square(gamma / np.sqrt(noise)) / longer
     kept = scaled > _entry(alpha)
     strength = _strength(scaled[kept], alpha)
-    energy = shorter * longer * log(2 * pi * noise) + longer * float(scaled.sum())
-    energy += longer * float(_gain(strength, alpha).sum())
+    energy = shorter * longer * log(2 * pi * noise) + longer * _misfit(scaled, alpha)
     shrunk = gamma[kept] * strength / scaled[kept]
     if outcome is None:
         outcome = EvbmfOutcome.SIGNAL if kept.any() else EvbmfOutcome.NOISE
@@ -287,9 +286,7 @@ def _log_noise(relative: _Array, longer: int) -> float:
 
 def _energy(log_noise: float, relative: _Array, alpha: float) -> float:
     """2 F / (L M) but for a constant, for values x at a noise variance of 1."""
-    scaled = relative * exp(-log_noise)
-    gains = _gain(_strength(scaled[scaled > _entry(alpha)], alpha), alpha)
-    return log_noise + float(scaled.sum() + gains.sum()) / len(relative)
+    return log_noise + _misfit(relative * exp(-log_noise), alpha) / len(relative)
 
 
 def _strength(scaled: _Array, alpha: float) -> _Array:
@@ -299,10 +296,15 @@ def _strength(scaled: _Array, alpha: float) -> _Array:
     return (middle + root) / 2
 
 
-def _gain(strength: _Array, alpha: float) -> _Array:
-    """What a kept component changes of 2 F / M; at most 0, and 0 where it enters."""
-    gain: _Array = np.log1p(strength) + alpha * np.log1p(strength / alpha) - strength
-    return gain
+def _misfit(scaled: _Array, alpha: float) -> float:
+    """The sums of the free energy, in units of M: x of what is left out, and less of what is kept.
+
+    With x = (1 + tau) (1 + alpha / tau), x - tau is written without a difference: x may be 1e14.
+    """
+    kept = scaled > _entry(alpha)
+    tau = _strength(scaled[kept], alpha)
+    costs = 1 + alpha + alpha / tau + np.log1p(tau) + alpha * np.log1p(tau / alpha)
+    return float(scaled[~kept].sum() + costs.sum())
 
 
 @lru_cache(maxsize=256)

@@ -267,9 +267,8 @@ def _weakened_shares(layer: Layer, kept: Candidate) -> list[float]:
     group = layer.spec.group
     pairs = [(_moved(p, group.out, w), _moved(q, group.inp, w)) for w in _WEAKENINGS.tolist()]
     asked = {pair: _asked(layer.spec, pair) / kept.params for pair in set(pairs)}
-    shares = [asked[pair] for pair in pairs[:-1]] + [1.0]  # the full rank is the layer itself
     # A full rank drops a stage and may ask for less than ranks below it: these ask for no more either then.
-    return [*map(float, np.minimum.accumulate(shares[::-1])[::-1])]
+    return [*map(float, np.minimum.accumulate([asked[pair] for pair in reversed(pairs)])[::-1])]
 
 
 def _moved(rank: int, full: int, weakening: float) -> int:
