@@ -34,6 +34,8 @@ def test_steps_made_again_count_once_and_stand_in_order() -> None:
     again = [{"phase": "training", "step": n, "loss": 2.0, "rate": 0.05} for n in (2, 3, 4)]
     points = read_history([*rows, *again]).training.points  # type: ignore[union-attr]
     assert [(x.step, x.loss) for x in points] == [(1, 1.0), (2, 2.0), (3, 2.0), (4, 2.0)]
+    backwards = read_history(reversed(rows)).training.points  # type: ignore[union-attr]
+    assert [x.step for x in backwards] == [1, 2, 3]
 
 
 def test_nothing_and_phases_of_later_versions_are_no_error() -> None:
