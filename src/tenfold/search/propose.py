@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from tenfold.core.plan import Plan
 from tenfold.search.acquisition import front_of, log_expected_gain, log_expected_improvement
+from tenfold.search.base import Sketch, Space
 from tenfold.search.gp import GaussianProcess, fit_process
-from tenfold.search.space import Sketch, Space
 
 __all__ = ["Observed", "fitted", "propose"]
 
@@ -81,10 +81,11 @@ def propose(
     return _untaken(space, pool, taken, rng)
 
 
-def fitted(space: Space, observed: Sequence[Observed]) -> GaussianProcess:
-    """The process of the logarithm of the loss."""
+def fitted(space: Space, observed: Sequence[Observed]) -> tuple[GaussianProcess, Sketch]:
+    """The process of the logarithm of the loss, and the plans it was fitted to."""
     known = space.sketch_plans([o.plan for o in observed])
-    return fit_process(known.features, known.trend, _logs(observed))
+    logs = np.log(np.maximum([o.loss for o in observed], _LEAST_LOSS))
+    return fit_process(known.features, known.trend, logs), known
 
 
 class _Judge:
@@ -94,8 +95,7 @@ class _Judge:
         self, space: Space, observed: Sequence[Observed], pending: Sequence[Plan], front: str | None
     ) -> None:
         """Fit the process; take pending plans for tried, with the values it predicts for them."""
-        known = space.sketch_plans([o.plan for o in observed])
-        process = fit_process(known.features, known.trend, _logs(observed))
+        process, known = fitted(space, observed)
         if pending:
             other = space.sketch_plans(list(pending))
             means, _ = process.predict(other.features, other.trend)
@@ -135,11 +135,6 @@ class _Judge:
 def _parts(sketch: Sketch) -> tuple[Array, Array, Array]:
     """The arrays of a sketch."""
     return sketch.features, sketch.trend, sketch.costs
-
-
-def _logs(observed: Sequence[Observed]) -> Array:
-    """What the process models."""
-    return np.log(np.maximum([o.loss for o in observed], _LEAST_LOSS))
 
 
 def _first(space: Space, number: int, rng: np.random.Generator) -> Array:
