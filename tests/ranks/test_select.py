@@ -276,23 +276,34 @@ def test_evbmf_tells_output_from_input_channels():
 
 
 def test_evbmf_where_a_full_rank_asks_for_less_than_the_rank_below():
-    # Ranks (3, 14) weakened by 0.7 and by 0.8 are (12, 15), which asks for 2052, and (13, 16), whose input
-    # stage is dropped: 2080 where (13, 15) would ask for 2203. So none of 2,100 is granted before 0.8.
-    layers = (
-        layer("bent", planted_unequal(16, 16, 3, 14, seed=11)),
-        layer("noise", normal(16, 16, 3, 3, seed=8)),
-    )
-    assert [found.rank for found in evbmf_of_kernel(layers[0].weight)] == [3, 14]
+    # Weakened from 0.75 on to (10, 15) the ranks ask for 1710, from 0.83 on to (10, 16) for 1560, as the
+    # input stage is dropped, and from 0.85 on to (11, 16) for 1716: none of 1,600 is granted before that.
+    bent = layer("bent", planted_unequal(12, 16, 2, 13, seed=11))
+    assert [found.rank for found in evbmf_of_kernel(bent.weight)] == [2, 13]
+    layers = (bent, layer("noise", normal(16, 16, 3, 3, seed=8)))
     within, beyond = (
         Candidate(Choice("tucker", (rank, 1)), 1 / rank, numbers, 100, 4 * numbers)
-        for rank, numbers in ((2, 2080), (3, 2100))
+        for rank, numbers in ((2, 1560), (3, 1600))
     )
     noise = tucker_table(layers)["noise"]
-    table = {"bent": (*tucker_row(layers[0], []), within, beyond), "noise": noise}
-    rank = weakened(0, 16, 0.78)
-    limits = {"params": 2080.0 + noise[rank].params}
+    table = {"bent": (*tucker_row(bent, []), within, beyond), "noise": noise}
+    rank = weakened(0, 16, 0.8)
+    limits = {"params": 1560.0 + noise[rank].params}
     plan = evbmf_plan(table, limits, {"params": 0.0}, layers)
     assert plan == Plan({"bent": within.choice, "noise": Choice("tucker", (rank, rank))})
+
+
+def test_evbmf_weakens_a_pointwise_layer_towards_its_smaller_side():
+    matrix = normal(40, 3, seed=12) @ normal(3, 60, seed=13) + 0.05 * normal(40, 60, seed=14)
+    layers = (layer("pointwise", matrix[:, :, None, None]), layer("noise", normal(16, 16, 3, 3, seed=8)))
+    kept = Candidate(None, 0.0, 2400, 100, 9600)
+    made = [Candidate(Choice("svd", (r,)), 1 / r, 100 * r, 100, 400 * r) for r in range(1, 24)]
+    noise = tucker_table(layers)["noise"]
+    table = {"pointwise": (kept, *made), "noise": noise}
+    ranks = weakened(3, 40, 0.25), weakened(0, 16, 0.25)
+    limits = {"params": 100.0 * ranks[0] + noise[ranks[1]].params}
+    plan = evbmf_plan(table, limits, {"params": 0.0}, layers)
+    assert (plan["pointwise"].rank, plan["noise"].rank) == ((ranks[0],), (ranks[1], ranks[1]))
 
 
 def planted_unequal(n_out: int, n_in: int, p: int, q: int, *, seed: int) -> Tensor:
