@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,22 +120,23 @@ def search(
         PlanError: a first plan does not meet the limits or is not of the table; or nothing can be searched.
         UnknownNameError: no such sampler or cost.
     """
-    study = _Study(space, settings, dict(first or {}))
     failed = 0
-    while (number := study.next()) is not None:
-        state = study.run(number, objective)
-        failed = failed + 1 if state.error else 0
-        yield state
-        if failed >= min(_PATIENCE, settings.trials) and not study.succeeded():
-            raise RunError(
-                f"the last {failed} trials all failed, the last one with: {state.error}; "
-                "mend what they try, and search on or anew"
-            )
+    with closing(_Study(space, settings, dict(first or {}))) as study:
+        while (number := study.next()) is not None:
+            state = study.run(number, objective)
+            failed = failed + 1 if state.error else 0
+            yield state
+            if failed >= min(_PATIENCE, settings.trials) and not study.succeeded():
+                raise RunError(
+                    f"the last {failed} trials all failed, the last one with: {state.error}; "
+                    "mend what they try, and search on or anew"
+                )
 
 
 def stored(space: Space, settings: SearchSettings, *, first: Mapping[str, Plan] | None = None) -> list[Tried]:
     """All trials of a study that have ended, by number; the arguments are those of `search`."""
-    return _Study(space, settings, dict(first or {})).ended()
+    with closing(_Study(space, settings, dict(first or {}))) as study:
+        return study.ended()
 
 
 class _Study:
@@ -160,6 +161,11 @@ class _Study:
             self._claims = Claims(self._study, self._storage)
             self._sampler.on_start = self._claims.claim
             self._compare()
+
+    def close(self) -> None:
+        """Let the database go."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
 
     def next(self) -> int | None:
         """Begin a trial and give its number; None when enough are known."""
