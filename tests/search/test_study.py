@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from search.problem import FIXED, loss, space, table, whole
 
+from search.problem import FIXED, loss, space, table, whole
 from tenfold.core.errors import DataError, NonFiniteError, PlanError, RunError, UnknownNameError
 from tenfold.core.plan import Choice, Plan
 from tenfold.search.space import make_space

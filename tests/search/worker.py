@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 from search.problem import loss, space
-
 from tenfold.core.plan import Plan
 from tenfold.search.study import Measured, Report, SearchSettings, search
 
@@ -30,9 +29,9 @@ def main() -> None:
     settings = SearchSettings(trials=int(trials), storage=storage, sampler=sampler, seed=3)
     searched = space()
     for state in search(searched, objective, settings, first={"allocation": searched.plain}):
-        print(
-            json.dumps({"number": state.number, "plan": state.plan.to_json(), "loss": state.loss}), flush=True
-        )
+        row = {"number": state.number, "plan": state.plan.to_json(), "loss": state.loss}
+        sys.stdout.write(json.dumps(row) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

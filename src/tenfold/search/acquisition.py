@@ -10,7 +10,7 @@ __all__ = ["front_of", "hypervolume", "log_expected_gain", "log_expected_improve
 
 Array = NDArray[np.float64]
 
-_FAR = -25.0  # below, the sum cancels, and phi(z) / z^2 is exact to 3 / z^2
+_FAR = -100.0  # below, the sum cancels, and phi(z) / z^2 (1 - 3 / z^2) is exact to 15 / z^4
 _NEAR = 9.0  # above, the sum is z to rounding
 
 
@@ -92,6 +92,8 @@ def _log_loss_function(z: Array) -> Array:
     z = np.asarray(z, dtype=float)
     # Phi(z) / phi(z), where it neither overflows nor cancels against 1 / z
     mills = np.sqrt(np.pi / 2) * erfcx(-np.clip(z, _FAR, _NEAR) / np.sqrt(2))
-    below = np.where(z < _FAR, -2 * np.log(np.maximum(-z, 1.0)), np.log1p(np.clip(z, _FAR, _NEAR) * mills))
+    beyond = np.minimum(z, _FAR)
+    far = np.log1p(-3 / beyond**2) - 2 * np.log(-beyond)
+    below = np.where(z < _FAR, far, np.log1p(np.clip(z, _FAR, _NEAR) * mills))
     small = -0.5 * z * z - 0.5 * np.log(2 * np.pi) + below
     return np.where(z > _NEAR, np.log(np.maximum(z, 1.0)), small)

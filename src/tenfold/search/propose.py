@@ -23,6 +23,7 @@ _POOL = 256  # candidates a round
 _PARENTS = 10
 _ELITE = 16  # candidates of a round that are bred from in the next one
 _DECODED = 24  # candidates that are looked at exactly
+_WANDERINGS = 10  # mutations of mutations that are looked at where nothing new is left
 _LEAST_LOSS = 1e-9  # a network that is right and sure of it everywhere
 _MARGIN = (
     0.1  # how far beyond the worst the reference of the front lies, of the way from the best to the worst
@@ -154,8 +155,10 @@ def _breed(space: Space, parents: Array, rng: np.random.Generator) -> Array:
 
 def _untaken(space: Space, points: Array, taken: Collection[Plan], rng: np.random.Generator) -> Array:
     """The first point whose plan is new; of a space that is searched through, the first one."""
-    for candidates in (points[:_DECODED], space.sample(_DECODED, rng), space.vary(points[:_DECODED], rng)):
+    candidates = np.concatenate([points[:_DECODED], space.sample(_DECODED, rng)])
+    for _ in range(_WANDERINGS):
         for point in candidates:
             if space.decode(point) not in taken:
                 return np.asarray(point)
+        candidates = space.vary(candidates, rng)
     return np.asarray(points[0])

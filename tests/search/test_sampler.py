@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from search.problem import loss, space
+from tenfold.core.errors import UnknownNameError
+from tenfold.search.quiet import quiet
+from tenfold.search.sampler import distributions, make_sampler, observed_of, sampler_names
+
+
+def study(sampler, objectives: int = 1) -> optuna.Study:
+    with quiet():
+        return optuna.create_study(sampler=sampler, directions=["minimize"] * objectives)
+
+
+def ask(made: optuna.Study, searched):
+    with quiet():
+        return made.ask(distributions(searched))
+
+
+def point(searched, trial) -> np.ndarray:
+    return np.array([trial.params[d.name] for d in searched.dimensions], dtype=float)
+
+
+def test_names():
+    assert sampler_names() == ("tenfold", "gp", "tpe", "nsga2", "random")
+    with pytest.raises(UnknownNameError, match="tpe"):
+        make_sampler("tpee", space())
+
+
+@pytest.mark.parametrize("kind", ["corrections", "ranks"])
+@pytest.mark.parametrize("front", [None, "params"])
+@pytest.mark.parametrize("name", sampler_names())
+def test_every_sampler_serves_every_space_by_optunas_own_protocol(kind, front, name):
+    searched = space(kind, front=front is not None)
+    made = study(
+        make_sampler(name, searched, seed=1, first=[searched.plain], front=front), 1 if front is None else 2
+    )
+    for number in range(12):  # beyond the ten that Optuna's begin with
+        trial = ask(made, searched)
+        plan = searched.decode(point(searched, trial))
+        assert searched.fits(plan)
+        assert (plan == searched.plain) or number
+        values = [loss(plan)] if front is None else [loss(plan), searched.costs(plan)["params"]]
+        made.tell(trial, values)
+    assert len(made.trials) == 12
+
+
+@pytest.mark.parametrize("name", sampler_names())
+def test_a_new_sampler_goes_on_where_another_one_stopped(name):
+    searched = space()
+    one, other = study(make_sampler(name, searched, seed=1)), study(make_sampler(name, searched, seed=1))
+    for number in range(12):
+        if number == 11:
+            other.sampler = make_sampler(name, searched, seed=1)
+        points = []
+        for made in (one, other):
+            trial = ask(made, searched)
+            points.append(point(searched, trial))
+            made.tell(trial, loss(searched.decode(points[-1])))
+        np.testing.assert_array_equal(*points)
+
+
+def test_it_serves_optunas_own_loop():
+    searched = space("ranks")
+
+    def objective(trial: optuna.Trial) -> float:
+        return loss(
+            searched.decode(np.array([trial.suggest_int(d.name, d.low, d.high) for d in searched.dimensions]))
+        )
+
+    made = study(make_sampler("tenfold", searched))
+    with quiet():
+        made.optimize(objective, n_trials=8)
+    assert made.best_value < loss(searched.plain)
+
+
+def test_stopped_trials_are_told_by_what_the_others_did_after_the_same_step():
+    searched = space("ranks")
+    sampler = make_sampler("tenfold", searched)
+    made = study(sampler)
+    for values, final in (((4.0, 2.0), 1.0), ((8.0, 3.0), 1.5), ((6.0,), None), ((), None)):
+        trial = ask(made, searched)
+        for step, value in enumerate(values):
+            trial.report(value, step)
+        made.tell(trial, final, state=None if final else TrialState.PRUNED)
+    # 1/4 and 1.5/8 of the value after the first step; the one that reported nothing is unknown.
+    assert [o.loss for o in observed_of(sampler, made.trials)] == [
+        1.0,
+        1.5,
+        pytest.approx(6 * (1 / 4 + 1.5 / 8) / 2),
+    ]
+
+
+def test_silence_lasts_as_long_as_it_is_asked_for(caplog):
+    logger = optuna.logging.get_logger("optuna")
+    level = logger.level
+    with warnings.catch_warnings(record=True) as met:
+        warnings.simplefilter("always")
+        with quiet():
+            warnings.warn("x", optuna.exceptions.ExperimentalWarning, stacklevel=1)
+            warnings.warn("other", UserWarning, stacklevel=1)
+        warnings.warn("y", optuna.exceptions.ExperimentalWarning, stacklevel=1)
+    assert [str(w.message) for w in met] == ["other", "y"]
+    assert logger.level == level
