@@ -332,6 +332,25 @@ class SchemeLaws:
 
     # 6. candidates
 
+    def test_errors_are_those_of_fits(self, scheme: Scheme) -> None:
+        ranks = scheme.ladder(SAMPLE)[::3]
+        together = scheme.errors(SAMPLE, ranks, sweeps=FEW)
+        assert tuple(together) == ranks
+        for rank in ranks:
+            (alone,) = scheme.errors(SAMPLE, (rank,), sweeps=FEW).values()
+            fit = scheme.fit(SAMPLE, rank, sweeps=FEW)
+            # A root of eigenvalues, which are right to 1e-16.
+            assert alone == pytest.approx(fit.error, abs=1e-8)
+            if scheme.name not in ITERATIVE:
+                assert together[rank] == alone
+        for small, large in pairwise(ranks):
+            if scheme.name in ITERATIVE and small[1:] == large[1:]:
+                assert together[large] <= together[small] + ROUNDING
+
+    def test_errors_of_a_zero_kernel_are_zero(self, scheme: Scheme) -> None:
+        ranks = scheme.ladder(SAMPLE)[:2]
+        assert set(scheme.errors(torch.zeros_like(SAMPLE), ranks, sweeps=2).values()) == {0.0}
+
     @pytest.mark.parametrize("shape", [(24, 16, 3, 3), (16, 24, 3, 5)])
     def test_ladder_spans_small_to_dense(self, scheme: Scheme, shape: tuple[int, ...]) -> None:
         weight = noise(*shape)

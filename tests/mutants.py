@@ -180,8 +180,8 @@ MUTANTS = (
         "schemes/test_btd.py::test_tucker_bounds_are_joint",
     ),
     Mutant(
-        "schemes/btd.py",
-        "seed=seed, norm=norm)",
+        "algebra/block_term.py",
+        "seed=seed, norm=float(weight.norm()))",
         "seed=seed)",
         f"{_LAWS}::test_scaled_kernel_gives_scaled_fit",
     ),
@@ -190,6 +190,30 @@ MUTANTS = (
         "if start is not None:",
         "if start is not None and sweeps > 1:",
         f"{_LAWS}::test_warm_start_is_never_worse",
+    ),
+    Mutant(
+        "schemes/btd.py",
+        "if sweeps >= 100 and kernel.numel() <= _LARGE:",
+        "if sweeps >= 100:",
+        "schemes/test_btd.py::test_second_start_is_tried_only_for_a_lasting_fit_of_a_small_kernel",
+    ),
+    Mutant(
+        "schemes/btd.py",
+        "if start is None else extend(start, count, seed=count)",
+        "",
+        "schemes/test_btd.py::test_a_ladder_is_grown_into_once_for_each_size_of_blocks",
+    ),
+    Mutant(
+        "schemes/svd.py",
+        "len(energies) - rank[0], 0)",
+        "len(energies) - rank[0] - 1, 0)",
+        f"{_LAWS}::test_errors_are_those_of_fits",
+    ),
+    Mutant(
+        "algebra/block_term.py",
+        "max_sweeps=_SWEEPS_A_STEP)",
+        "max_sweeps=0)",
+        "schemes/test_btd.py::test_fits_from_grown_starts_end_lower",
     ),
     Mutant(
         "schemes/tt.py",

@@ -226,7 +226,7 @@ def test_a_plan_is_fitted_layer_by_layer():
     for name, n in (("c", 2), ("a", 0)):
         alone = fit_layer(layers[n], plan[name], seed=3)
         assert all(torch.equal(x, y) for x, y in zip(fits[name].weights, alone.weights, strict=True))
-    other = fit_layer(layers[0], plan["a"], seed=4)
+    other = fit_layer(layers[0], plan["a"], seed=1)  # one whose own start wins, not the greedy one
     assert not torch.equal(fits["a"].weights[0], other.weights[0])
 
 

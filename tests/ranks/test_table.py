@@ -59,11 +59,11 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     made: list[object] = []
     for scheme in (Svd, Btd):
 
-        def counting(self, weight, rank, *, _fit=scheme.fit, **options):
-            made.append(rank)
-            return _fit(self, weight, rank, **options)
+        def counting(self, weight, ranks, *, _errors=scheme.errors, **options):
+            made.extend(ranks)
+            return _errors(self, weight, ranks, **options)
 
-        monkeypatch.setattr(scheme, "fit", counting)
+        monkeypatch.setattr(scheme, "errors", counting)
     return made
 
 

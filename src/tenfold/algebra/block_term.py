@@ -17,7 +17,16 @@ from tenfold.algebra.hooi import tucker2
 from tenfold.algebra.linalg import solve_spd
 from tenfold.core.outcome import Outcome
 
-__all__ = ["BlockFit", "Blocks", "block_term", "deflation_start", "extend", "random_start", "reconstruct"]
+__all__ = [
+    "BlockFit",
+    "Blocks",
+    "block_term",
+    "deflation_start",
+    "extend",
+    "grown_start",
+    "random_start",
+    "reconstruct",
+]
 
 # Components above this many times the kernel's norm make a fit useless for training: they cancel.
 _DEGENERATE = 20.0
@@ -25,6 +34,8 @@ _DEGENERATE = 20.0
 _LEAST_RIDGE = 1e-12
 # An error that follows from the normal equations is right to about 1e-8; below this it is measured instead.
 _MEASURED = 1e-4
+# A start is grown through a fifth of the blocks, and half as many more in each of four steps, swept a little.
+_STEPS, _SWEEPS_A_STEP = 4, 15
 
 
 class Blocks(NamedTuple):
@@ -85,6 +96,21 @@ def random_start(
 
     start = Blocks(draw(n_out, blocks, p), draw(blocks, p, q, k) * norm, draw(n_in, blocks, q))
     return _orthonormal(start)
+
+
+def grown_start(weight: Tensor, rank: tuple[int, int, int], *, seed: int) -> Blocks:
+    """Fit a fifth of the blocks from a random start, then more and more, adding new ones to what was found.
+
+    On kernels of trained networks a fit that starts here ends lower than one that starts at random.
+    """
+    blocks, p, q = rank
+    fewer = {max(1, round(blocks * (2 / 3) ** step)) for step in range(1, _STEPS + 1)}
+    counts = [*sorted(fewer - {blocks}), blocks]
+    n_out, n_in, k = weight.shape
+    start = random_start((n_out, n_in, k), (counts[0], p, q), seed=seed, norm=float(weight.norm()))
+    for count in counts[1:]:
+        start = extend(block_term(weight, start, max_sweeps=_SWEEPS_A_STEP).blocks, count, seed=seed)
+    return start
 
 
 def deflation_start(weight: Tensor, rank: tuple[int, int, int]) -> Blocks:

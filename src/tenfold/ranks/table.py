@@ -184,12 +184,13 @@ def _solve(
 
 def _rises(task: _Task) -> dict[Rank, float]:
     """Fit every rank of a task: the work of one process."""
+    if not task.ranks:
+        return {}
     scheme, layer = get_scheme(task.scheme), task.layer
     rises = dict.fromkeys(task.ranks, 0.0)
     for kernel in _whitened(task):
         energy = float(kernel.square().sum())
-        for rank in task.ranks:
-            error = scheme.fit(kernel, rank, sweeps=_sweeps(layer)).error
+        for rank, error in scheme.errors(kernel, task.ranks, sweeps=_sweeps(layer)).items():
             rises[rank] += 0.5 * energy * error**2
     return rises
 

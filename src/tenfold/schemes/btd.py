@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -12,13 +13,14 @@ from tenfold.algebra.block_term import (
     Blocks,
     block_term,
     deflation_start,
-    random_start,
+    extend,
+    grown_start,
 )
 from tenfold.algebra.hooi import tucker2
 from tenfold.algebra.linalg import check_finite
 from tenfold.core.outcome import Outcome
 from tenfold.core.shapes import ConvSpec, Rank, Stage
-from tenfold.schemes.base import Fit, Weights, check_rank, check_start, geometric_ladder
+from tenfold.schemes.base import Fit, Weights, check_rank, check_start, errors_of_fits, geometric_ladder
 from tenfold.schemes.finish import finish
 from tenfold.schemes.spec import kernel_spec
 
@@ -94,6 +96,10 @@ class Tucker:
             outcome=_outcome(found.converged),
         )
 
+    def errors(self, weight: Tensor, ranks: Sequence[Rank], *, sweeps: int) -> dict[Rank, float]:
+        """Of each fit by itself."""
+        return errors_of_fits(self, weight, ranks, sweeps=sweeps)
+
 
 class Btd:
     """`I -> R*q` pointwise, `R*q -> R*p` spatial in R groups, `R*p -> O` pointwise.
@@ -143,7 +149,7 @@ class Btd:
     def fit(
         self, weight: Tensor, rank: Rank, *, start: Weights | None = None, seed: int = 0, sweeps: int = 200
     ) -> Fit:
-        """Accelerated ALS, from `start` or a random start of `seed`; the better of it and block-wise HOOI.
+        """Accelerated ALS, from `start` or one grown from `seed`; the better of it and block-wise HOOI.
 
         The second start is tried only where `sweeps` is at least 100, that is, when a fit is meant to last,
         and on kernels of at most 262,144 numbers.
@@ -159,13 +165,21 @@ class Btd:
         if start is not None:
             starts = [_read_blocks(start, (blocks, p, q))]
         else:
-            norm = float(kernel.norm())
-            shape = (spec.out, spec.inp, kernel.shape[2])
-            starts = [random_start(shape, (blocks, p, q), seed=seed, norm=norm)]
+            starts = [grown_start(kernel, (blocks, p, q), seed=seed)]
             if sweeps >= 100 and kernel.numel() <= _LARGE:
                 starts.append(deflation_start(kernel, (blocks, p, q)))
         best = min((block_term(kernel, s, max_sweeps=sweeps) for s in starts), key=lambda fit: fit.error)
         return _write_blocks(weight, best)
+
+    @torch.no_grad()
+    def errors(self, weight: Tensor, ranks: Sequence[Rank], *, sweeps: int) -> dict[Rank, float]:
+        """Blocks of one size in growing numbers, each fit started from the one before."""
+        single = {rank for rank in ranks if rank[0] == 1}
+        found = errors_of_fits(self, weight, sorted(single), sweeps=sweeps)
+        for p, q in sorted({rank[1:] for rank in ranks}):
+            counts = sorted(rank[0] for rank in ranks if rank[1:] == (p, q) and rank not in single)
+            found |= _errors_growing(weight.double().flatten(2), (p, q), counts, sweeps)
+        return {rank: found[rank] for rank in ranks}
 
 
 class Cp:
@@ -209,6 +223,25 @@ class Cp:
         weights = (found.inp.T[:, :, None, None], core, found.out[:, :, None, None])
         outcome = _outcome(found.converged)
         return finish(weight, self.layout(spec, rank), weights, sweeps=found.sweeps, outcome=outcome)
+
+    def errors(self, weight: Tensor, ranks: Sequence[Rank], *, sweeps: int) -> dict[Rank, float]:
+        """As `Btd`."""
+        found = Btd().errors(weight, [(r, 1, 1) for (r,) in ranks], sweeps=sweeps)
+        return {rank[:1]: error for rank, error in found.items()}
+
+
+def _errors_growing(
+    kernel: Tensor, size: tuple[int, int], counts: Sequence[int], sweeps: int
+) -> dict[Rank, float]:
+    """Errors of more and more blocks of one size, in ascending order of `counts`."""
+    errors: dict[Rank, float] = {}
+    start: Blocks | None = None
+    for count in counts:
+        rank = (count, *size)
+        start = grown_start(kernel, rank, seed=0) if start is None else extend(start, count, seed=count)
+        found = block_term(kernel, start, max_sweeps=sweeps)
+        start, errors[rank] = found.blocks, found.error
+    return errors
 
 
 def _outcome(converged: bool) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -57,6 +58,12 @@ class Svd:
         weights = ((basis.T @ unfolded).reshape(rank[0], *weight.shape[1:]), basis[:, :, None, None])
         return finish(weight, self.layout(spec, rank), weights)
 
+    @torch.no_grad()
+    def errors(self, weight: Tensor, ranks: Sequence[Rank], *, sweeps: int) -> dict[Rank, float]:
+        """All at once, from the singular values; right to 1e-8."""
+        del sweeps
+        return _discarded(weight.double().flatten(1), ranks)
+
 
 class SvdMirrored:
     """`I -> r` pointwise, then `r -> O` with the whole spatial kernel.
@@ -97,3 +104,18 @@ class SvdMirrored:
         spatial = (basis.T @ unfolded).reshape(rank[0], weight.shape[0], *weight.shape[2:])
         weights = (basis.T[:, :, None, None], spatial.transpose(0, 1))
         return finish(weight, self.layout(spec, rank), weights)
+
+    @torch.no_grad()
+    def errors(self, weight: Tensor, ranks: Sequence[Rank], *, sweeps: int) -> dict[Rank, float]:
+        """As `Svd`."""
+        del sweeps
+        return _discarded(weight.double().transpose(0, 1).flatten(1), ranks)
+
+
+def _discarded(unfolded: Tensor, ranks: Sequence[Rank]) -> dict[Rank, float]:
+    """Relative error of the best approximation of a matrix at each rank."""
+    short = unfolded if unfolded.shape[0] <= unfolded.shape[1] else unfolded.T
+    energies = torch.linalg.eigvalsh(short @ short.T).clamp_min(0)  # ascending
+    tails = torch.cat([energies.new_zeros(1), energies.cumsum(0)])
+    whole = max(float(tails[-1]), torch.finfo(tails.dtype).tiny)
+    return {rank: float(tails[max(len(energies) - rank[0], 0)] / whole) ** 0.5 for rank in ranks}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -12,7 +13,7 @@ from tenfold.algebra.linalg import check_finite
 from tenfold.algebra.tensor_train import contract_train, improve_train, tt_svd
 from tenfold.core.outcome import Outcome
 from tenfold.core.shapes import ConvSpec, Rank, Stage
-from tenfold.schemes.base import Fit, Weights, check_rank, check_start, geometric_ladder
+from tenfold.schemes.base import Fit, Weights, check_rank, check_start, errors_of_fits, geometric_ladder
 from tenfold.schemes.finish import finish
 from tenfold.schemes.spec import kernel_spec
 
@@ -69,6 +70,10 @@ class Tt:
         del seed
         return _fit(self, weight, rank, start, sweeps)
 
+    def errors(self, weight: Tensor, ranks: Sequence[Rank], *, sweeps: int) -> dict[Rank, float]:
+        """Of each fit by itself."""
+        return errors_of_fits(self, weight, ranks, sweeps=sweeps)
+
 
 class TtTucker:
     """Tucker-2 outside (`I -> q`, `p -> O`), its core as a train: `q -> t` vertical, `t -> p` horizontal.
@@ -99,6 +104,10 @@ class TtTucker:
         """From `start`, or else from HOOI and the TT-SVD of its core: joint sweeps, never worse than that."""
         del seed
         return _fit(self, weight, rank, start, sweeps)
+
+    def errors(self, weight: Tensor, ranks: Sequence[Rank], *, sweeps: int) -> dict[Rank, float]:
+        """Of each fit by itself."""
+        return errors_of_fits(self, weight, ranks, sweeps=sweeps)
 
 
 @torch.no_grad()
