@@ -64,8 +64,8 @@ def test_with_two_limits_it_is_nearly_the_best():
     every = every[fits(made, every)]
     for row, mine in zip(corrections, corrected(made.rise_of(found), corrections), strict=True):
         best = corrected(made.rise_of(every), row).min()
-        # A greedy knapsack wastes less than its last step, here a tenth of all rises.
-        assert best <= mine <= 1.1 * best
+        # Measured: 2.6 % above the best at most; 9 % when both limits always weigh the same.
+        assert best <= mine <= 1.04 * best
 
 
 @pytest.mark.parametrize("names", [("params",), ("params", "macs")])

@@ -7,9 +7,10 @@ import pytest
 
 from search.problem import RANKS, loss, space, whole
 from tenfold.core.plan import Choice, Plan
-from tenfold.search.acquisition import hypervolume
+from tenfold.search import propose as propose_module
+from tenfold.search.acquisition import hypervolume, log_expected_improvement
 from tenfold.search.base import Space
-from tenfold.search.propose import Observed, propose
+from tenfold.search.propose import Observed, fitted, propose
 
 KINDS = ["corrections", "ranks"]
 
@@ -88,11 +89,18 @@ def test_a_space_that_is_searched_through_gives_what_it_has():
     assert len({o.plan.to_json() for o in found}) == RANKS
 
 
-def test_a_lucky_value_is_not_the_one_to_beat():
-    searched = space()
+def test_worth_is_the_improvement_on_the_best_mean_and_falls_where_others_are_at_work():
+    searched, rng = space(), np.random.default_rng(0)
     known = tried(searched, 12)
-    points = [propose(searched, known, rng=np.random.default_rng(0))]
-    lucky = [*known, *(Observed(o.point, o.plan, o.loss * f) for o in known[:4] for f in (0.97, 1.03))]
-    points.append(propose(searched, lucky, rng=np.random.default_rng(0)))
-    for point in points:
-        assert loss(searched.decode(point)) < np.median([o.loss for o in known])
+    noisy = [*known, *(Observed(o.point, o.plan, o.loss * f) for o in known[:6] for f in (0.7, 1.4))]
+    process, sketch = fitted(searched, noisy)
+    means, _ = process.predict(sketch.features, sketch.trend)
+    assert means.min() > np.log(min(o.loss for o in noisy)) + 0.05  # a lucky value is not the one to beat
+    plans = [searched.decode(point) for point in searched.sample(20, rng)]
+    new = searched.sketch_plans(plans)
+    worth = propose_module._Judge(searched, noisy, [], None).worth(new)
+    mean, spread = process.predict(new.features, new.trend)
+    np.testing.assert_allclose(worth, log_expected_improvement(mean, spread, means.min()))
+    there = int(np.argmax(spread))
+    elsewhere = propose_module._Judge(searched, noisy, [plans[there]], None).worth(new)
+    assert elsewhere[there] < worth[there] - 0.1

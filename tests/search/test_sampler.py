@@ -9,6 +9,7 @@ from optuna.trial import TrialState
 
 from search.problem import loss, space
 from tenfold.core.errors import UnknownNameError
+from tenfold.search import sampler as sampler_module
 from tenfold.search.quiet import quiet
 from tenfold.search.sampler import distributions, make_sampler, observed_of, sampler_names
 
@@ -41,14 +42,16 @@ def test_every_sampler_serves_every_space_by_optunas_own_protocol(kind, front, n
     made = study(
         make_sampler(name, searched, seed=1, first=[searched.plain], front=front), 1 if front is None else 2
     )
+    points = set()
     for number in range(12):  # beyond the ten that Optuna's begin with
         trial = ask(made, searched)
+        points.add(tuple(point(searched, trial)))
         plan = searched.decode(point(searched, trial))
         assert searched.fits(plan)
         assert (plan == searched.plain) or number
         values = [loss(plan)] if front is None else [loss(plan), searched.costs(plan)["params"]]
         made.tell(trial, values)
-    assert len(made.trials) == 12
+    assert len(points) == 12
 
 
 @pytest.mark.parametrize("name", sampler_names())
@@ -108,3 +111,28 @@ def test_silence_lasts_as_long_as_it_is_asked_for(caplog):
         warnings.warn("y", optuna.exceptions.ExperimentalWarning, stacklevel=1)
     assert [str(w.message) for w in met] == ["other", "y"]
     assert logger.level == level
+
+
+def test_the_proposer_is_told_what_runs_and_what_may_not_come_again(monkeypatch):
+    searched = space("ranks")
+    sampler = make_sampler("tenfold", searched, seed=5)
+    made, plans, told = study(sampler), [], {}
+    for final in (2.0, None, TrialState.FAIL):
+        trial = ask(made, searched)
+        plans.append(searched.decode(point(searched, trial)))
+        if final is TrialState.FAIL:
+            made.tell(trial, state=final)
+        elif final:
+            made.tell(trial, final)
+
+    def spy(_, observed, **others):
+        told.update(others, observed=observed)
+        return searched.encode(searched.plain)
+
+    monkeypatch.setattr(sampler_module, "propose", spy)
+    ask(made, searched)
+    assert [(o.plan, o.loss) for o in told["observed"]] == [(plans[0], 2.0)]
+    assert told["pending"] == [plans[1]]
+    assert told["taken"] == plans
+    # Of the seed and the number of the trial, and of nothing else.
+    assert told["rng"].random() == np.random.default_rng([5, 3]).random()
