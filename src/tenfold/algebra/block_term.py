@@ -8,6 +8,7 @@ De Lathauwer, SIAM J. Matrix Anal. Appl. 30(3), 2008, Part II (the (L, M, .) cas
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -240,20 +241,21 @@ class _Sweep:
         """`blocks`; if some have no core, all get their best: a block of zero would stay zero for ever."""
         if blocks.core.flatten(1).any(1).all():
             return blocks
-        core = _solve_core(_project(self.by_inp, blocks.inp, self.k), blocks.out, blocks.inp, _LEAST_RIDGE)
+        seen = _project(self.by_inp, blocks.inp, self.k)
+        core = _solve_core(seen, blocks.out, _overlap(blocks.out), _overlap(blocks.inp), _LEAST_RIDGE)
         return blocks._replace(core=core)
 
     def sweep(self, blocks: Blocks, ridge: float) -> tuple[Blocks, float]:
         """Solve for out, core and inp in turn; the new factors and their error."""
         _, core, inp = blocks
-        seen = _project(self.by_inp, inp, self.k)  # (R, q * k, out)
-        out, _ = _solve_side(seen, core, inp, ridge)
+        seen, by_inp = _project(self.by_inp, inp, self.k), _overlap(inp)  # (R, q * k, out)
+        out = _Side.facing(seen, core, by_inp, ridge).factors()
         out, _ = _orthonormal_side(out)
-        core = _solve_core(seen, out, inp, ridge)
-        swapped = core.transpose(1, 2)
-        seen = _project(self.by_out, out, self.k)  # (R, p * k, in)
-        inp, error = _solve_side(seen, swapped, out, ridge)
-        inp, triangle = _orthonormal_side(inp)
+        by_out = _overlap(out)
+        core = _solve_core(seen, out, by_out, by_inp, ridge)
+        side = _Side.facing(_project(self.by_out, out, self.k), core.transpose(1, 2), by_out, ridge)
+        error = side.error()
+        inp, triangle = _orthonormal_side(side.factors())
         core = torch.einsum("rpqk,rqs->rpsk", core, triangle)
         new = Blocks(out, core, inp)
         return new, error if error > _MEASURED else self.error(new)
@@ -267,34 +269,49 @@ def _project(weight: Tensor, side: Tensor, k: int) -> Tensor:
     return (side.flatten(1).T @ weight).reshape(side.shape[1], side.shape[2] * k, -1)
 
 
-def _normal_equations(seen: Tensor, core: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-    """Gram matrix (Rp, Rp) and right-hand side (Rp, n) for the factors facing `seen` (R, q * k, n)."""
-    r, p, q, k = core.shape
-    overlap = (other.flatten(1).T @ other.flatten(1)).reshape(r, q, r, q)
-    flat = core.reshape(r * p * q, k)
-    pairs = (flat @ flat.T).reshape(r, p, q, r, p, q)
-    gram = torch.einsum("rpqsmt,rqst->rpsm", pairs, overlap).reshape(r * p, r * p)
-    rhs = core.flatten(2) @ seen  # (R, p, n)
-    return gram, rhs.reshape(r * p, -1)
+def _overlap(side: Tensor) -> Tensor:
+    """Inner products (R, q, R, q) of the columns of a side (n, R, q)."""
+    flat = side.flatten(1)
+    return (flat.T @ flat).reshape(*side.shape[1:], *side.shape[1:])
 
 
-def _solve_side(seen: Tensor, core: Tensor, other: Tensor, ridge: float) -> tuple[Tensor, float]:
-    """All factors (n, R, p) of one side, and the error, for a kernel of norm 1, that they leave."""
-    gram, rhs = _normal_equations(seen, core, other)
-    solution = solve_spd(gram, rhs, ridge=ridge)
-    squared = 1.0 + float((solution * (gram @ solution - 2 * rhs)).sum())
-    side = solution.T.reshape(seen.shape[2], *core.shape[:2])
-    return side, max(squared, 0.0) ** 0.5
+class _Side(NamedTuple):
+    """The least-squares solution for all factors of one side, and what it was solved from."""
+
+    gram: Tensor  # (Rp, Rp)
+    rhs: Tensor  # (Rp, n)
+    solution: Tensor  # (Rp, n)
+    blocks: tuple[int, int]  # R and p
+
+    @classmethod
+    def facing(cls, seen: Tensor, core: Tensor, overlap: Tensor, ridge: float) -> _Side:
+        """Solve for the side that `seen` (R, q * k, n) and `core` (R, p, q, k) face.
+
+        `overlap` (R, q, R, q) is that of the other side.
+        """
+        r, p, q, k = core.shape
+        flat = core.reshape(r * p * q, k)
+        pairs = (flat @ flat.T).reshape(r, p, q, r, p, q)
+        gram = torch.einsum("rpqsmt,rqst->rpsm", pairs, overlap).reshape(r * p, r * p)
+        rhs = (core.flatten(2) @ seen).reshape(r * p, -1)
+        return cls(gram, rhs, solve_spd(gram, rhs, ridge=ridge), (r, p))
+
+    def factors(self) -> Tensor:
+        """(n, R, p)."""
+        return self.solution.T.reshape(-1, *self.blocks)
+
+    def error(self) -> float:
+        """Norm of the residual for a kernel of norm 1, from what the solve knows already."""
+        squared = 1.0 + float((self.solution * (self.gram @ self.solution - 2 * self.rhs)).sum())
+        return math.sqrt(max(squared, 0.0))
 
 
-def _solve_core(seen: Tensor, out: Tensor, inp: Tensor, ridge: float) -> Tensor:
-    """All cores (R, p, q, k)."""
-    (_, r, p), q, k = out.shape, inp.shape[2], seen.shape[1] // inp.shape[2]
-    by_out = (out.flatten(1).T @ out.flatten(1)).reshape(r, p, r, p)
-    by_inp = (inp.flatten(1).T @ inp.flatten(1)).reshape(r, q, r, q)
+def _solve_core(seen: Tensor, out: Tensor, by_out: Tensor, by_inp: Tensor, ridge: float) -> Tensor:
+    """All cores (R, p, q, k); `by_out` and `by_inp` are the overlaps of both sides."""
+    (r, p), q = out.shape[1:], by_inp.shape[1]
     gram = torch.einsum("rpsm,rqst->rpqsmt", by_out, by_inp).reshape(r * p * q, -1)
     rhs = out.permute(1, 2, 0) @ seen.transpose(1, 2)  # (R, p, q * k)
-    return solve_spd(gram, rhs.reshape(r * p * q, k), ridge=ridge).reshape(r, p, q, k)
+    return solve_spd(gram, rhs.reshape(r * p * q, -1), ridge=ridge).reshape(r, p, q, -1)
 
 
 def _orthonormal_side(side: Tensor) -> tuple[Tensor, Tensor]:
@@ -302,6 +319,9 @@ def _orthonormal_side(side: Tensor) -> tuple[Tensor, Tensor]:
 
     By Cholesky, whose positive diagonal keeps the basis next to the old one: extrapolation needs that.
     """
+    if side.shape[2] == 1:  # one column a block: LAPACK, called for each, would take longer than the rest
+        norm = side.square().sum(0).clamp_min(1e-30).sqrt()  # (R, 1)
+        return side / norm, norm[:, :, None]
     gram = torch.einsum("nrp,nrs->rps", side, side)
     scale = gram.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
     eye = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
