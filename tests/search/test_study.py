@@ -215,6 +215,8 @@ def test_a_study_of_something_else_is_refused(tmp_path, other):
         next(search(other, measure, settings(tmp_path)))
     with pytest.raises(RunError, match="was made for front=None"):
         next(search(space(), measure, settings(tmp_path, front="params")))
+    with pytest.raises(RunError, match=r"another purpose \(\)"):
+        next(search(space(), measure, settings(tmp_path, purpose="ResNet-20")))
     with pytest.raises(RunError, match="other first plans"):
         next(search(space(), measure, settings(tmp_path), first={"allocation": space().plain}))
 

@@ -45,7 +45,7 @@ class Sketch:
     """Plans in bulk, as far as choosing among them needs.
 
     Attributes:
-        features: logarithm of the share of its parameters that each layer keeps, (plans, layers).
+        features: square root of the predicted rise of each layer, (plans, layers).
         trend: logarithm of the predicted rise of all layers, (plans, 1).
         costs: each limited cost with what is fixed, (plans, limits).
     """
@@ -121,14 +121,19 @@ class TabledSpace:
         self.plain = allocate(self.table, self.limits, self.fixed)
         self.grid = Grid(self.table, self.limits, self.fixed)
         self._rest = np.array([fixed[name] for name in limits])
-        self._kept = np.log([max(c.params for c in row) for row in self.table.values()] or [1])
         rise = sum(c.rise for c in self.grid.picked(self.plain))
         self._floor = _SATURATED * (rise or 1.0)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the table, the limits and the kind of space."""
-        rows = [(name, [repr(c) for c in row]) for name, row in self.table.items()]
+        """Hash of the candidates, the limits and the kind of space.
+
+        Not of the rises: two machines may compute them a rounding apart, and each trial keeps its plan.
+        """
+        rows = [
+            (name, [(c.choice, c.params, c.macs, c.size_bytes) for c in row])
+            for name, row in self.table.items()
+        ]
         text = repr((self.kind, rows, self.limits, self.fixed, [repr(d) for d in self.dimensions]))
         return sha256(text.encode()).hexdigest()
 
@@ -158,20 +163,18 @@ class TabledSpace:
     def sketch_plans(self, plans: list[Plan]) -> Sketch:
         """Features and costs of plans; they need not meet the limits."""
         picked = [self.grid.picked(plan) for plan in plans]
-        params = np.array([[c.params for c in row] for row in picked], dtype=float).reshape(len(plans), -1)
         rises = np.array([[c.rise for c in row] for row in picked]).reshape(len(plans), -1)
         costs = [[sum(getattr(c, name) for c in row) for name in self.limits] for row in picked]
-        return self._sketch(params, rises, np.array(costs, dtype=float).reshape(len(plans), -1))
+        return self._sketch(rises, np.array(costs, dtype=float).reshape(len(plans), -1))
 
     def _sketch_indices(self, indices: Indices) -> Sketch:
         """The same of plans as numbers of candidates."""
-        return self._sketch(self.grid.params_of(indices), self.grid.rise_of(indices), self.grid.used(indices))
+        return self._sketch(self.grid.rise_of(indices), self.grid.used(indices))
 
-    def _sketch(self, params: Array, rises: Array, used: Array) -> Sketch:
+    def _sketch(self, rises: Array, used: Array) -> Sketch:
         """The same of the candidates' figures."""
-        features = np.log(np.maximum(params, 1.0)) - self._kept
         trend = np.log(rises.sum(1, keepdims=True) + self._floor)
-        return Sketch(features, trend, used + self._rest)
+        return Sketch(np.sqrt(rises), trend, used + self._rest)
 
     def _room(self, share: Array) -> Array:
         """What may be used of each limit at `share` of the logarithmic way from the least to it."""

@@ -59,7 +59,7 @@ class Grid:
         self.room = np.array([limits[name] - fixed[name] for name in self._limited])
         self.sizes = np.array([len(row) for row in self.rows])
         self._costs = np.stack([self._padded(name) for name in self._limited], axis=-1)
-        self._rises, self._params = self._padded("rise"), self._padded("params")
+        self._rises = self._padded("rise")
         self.least = np.minimum(self.used(self._smallest()[None])[0], self.room)
         self._steps = tuple(self._made_steps(weights) for weights in _weightings(len(self._limited)))
 
@@ -114,10 +114,6 @@ class Grid:
     def rise_of(self, indices: Indices) -> Array:
         """Predicted rise of each layer of each plan, (plans, layers)."""
         return np.asarray(self._rises[np.arange(len(self.rows)), indices])
-
-    def params_of(self, indices: Indices) -> Array:
-        """Parameters of each layer of each plan, (plans, layers)."""
-        return np.asarray(self._params[np.arange(len(self.rows)), indices])
 
     def worth_at(self, row: Indices) -> Array:
         """Logarithm of the rise that a unit of the limits takes away around each candidate, (layers,).

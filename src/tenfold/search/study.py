@@ -44,6 +44,8 @@ class SearchSettings:
         seed: of everything that is random.
         front: None for the least loss, or the limited cost that the loss is weighed against.
         prune: whether hopeless trials are stopped by what they report.
+        purpose: what else a loss depends on (network, images, recovery), in any words; a study that was
+            begun for another purpose is refused.
     """
 
     trials: int = 40
@@ -53,6 +55,7 @@ class SearchSettings:
     seed: int = 0
     front: str | None = None
     prune: bool = True
+    purpose: str = ""
 
 
 @dataclass(frozen=True)
@@ -291,7 +294,12 @@ class _Study:
     def _compare(self) -> None:
         """Refuse a study that was made for something else; its points would be misread."""
         first = {name: json.loads(plan.to_json()) for name, plan in self._first.items()}
-        mine = {"space": self._space.fingerprint, "front": self._settings.front, "first": first}
+        mine = {
+            "space": self._space.fingerprint,
+            "front": self._settings.front,
+            "purpose": self._settings.purpose,
+            "first": first,
+        }
         theirs = self._study.user_attrs.get(_MADE_FOR)
         if theirs is None and not self._trials():
             self._study.set_user_attr(_MADE_FOR, mine)
@@ -338,6 +346,7 @@ def _difference(mine: Mapping[str, object], theirs: Mapping[str, object]) -> str
     words = {
         "space": "another table, budget or space",
         "front": f"front={theirs.get('front')}",
+        "purpose": f"another purpose ({theirs.get('purpose')})",
         "first": "other first plans",
     }
     return " and ".join(word for key, word in words.items() if mine[key] != theirs.get(key))
