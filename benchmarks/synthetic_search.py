@@ -7,10 +7,10 @@ A layer keeps a share r of its 24 ranks and ships c r parameters. The loss is
 
     0.08 + 0.92 (1 - exp(-T)),     T = sum_l t_l + sum_l k_l sqrt(t_l t_(l+1)),     t_l = a_l (1 - r_l)^(p_l)
 
-with 1 % noise; a, p, c and k differ from layer to layer. Two tables of predicted rises are searched. The first is
+with 1 % noise; a, p, c and k differ from layer to layer. Two tables of predicted rises are searched. One is
 like those of real networks: right up to a factor of exp(N(0, 0.5)) a layer and to 10 % of p. The second knows
 nothing of the layers: (1 - r)^2.5 for each. Measured is the hypervolume of the noise-free loss and the share
-of the parameters below (1, 1); "best known" is that of about 30,000 evaluations by a genetic search. Results are
+of the parameters below (1, 1); "best known" is that of a genetic search of about 30,000 plans. Results are
 kept in results/synthetic_search.json; what is there is not run again.
 """
 
