@@ -16,6 +16,7 @@ from tenfold.data.dataset import Preprocessing
 from tenfold.layers.answers import tensors
 from tenfold.layers.mode import in_mode
 from tenfold.train.batches import Augmentation, Batches, generator
+from tenfold.train.descent import descend
 from tenfold.train.execution import FormName, PrecisionName, choose_execution, executed
 
 __all__ = ["Recovery", "RecoveryState", "recover"]
@@ -106,11 +107,14 @@ def recover(
         stack.enter_context(executed(model, execution))
         for step in range(1, settings.steps + 1):
             rate = settings.rate * _shape(step, settings.steps)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
             blended = _blend(batches.at(step)[0], settings.mixed, generator(seed + 2, step))
-            cast = execution.bfloat16
-            loss = _step((original, model), seen, blended, optimiser, weight=settings.features, cast=cast)
+            with torch.autocast(blended.device.type, dtype=torch.bfloat16, enabled=execution.bfloat16):
+                error = _logit_error(model, original, blended)
+            total = error
+            for name, target in seen[0].items():
+                total = total + settings.features * _relative(seen[1][name], target)
+            loss = float(error.detach())
+            descend(total, optimiser, rate=rate, clip=_CLIP)
             if not math.isfinite(loss):
                 raise NonFiniteError(
                     f"recovery step {step}: the loss is {loss}; lower the rate of {rate:.2g}"
@@ -160,33 +164,15 @@ def _blend(batch: Tensor, share: float, source: torch.Generator) -> Tensor:
     return torch.lerp(batch[other], batch, own).contiguous(memory_format=torch.channels_last)
 
 
-def _step(
-    networks: tuple[nn.Module, nn.Module],
-    seen: list[dict[str, Tensor]],
-    batch: Tensor,
-    optimiser: torch.optim.Optimizer,
-    *,
-    weight: float,
-    cast: bool,
-) -> float:
-    """One gradient step; the squared logit error before it."""
-    original, model = networks
-    with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=cast):
-        with torch.no_grad():
-            # its own copy: a forward may change its input in place
-            wanted = list(tensors(original(batch.clone())))
-        answers = list(tensors(model(batch)))
+def _logit_error(model: nn.Module, original: nn.Module, batch: Tensor) -> Tensor:
+    """Squared difference of all that both networks answer, an image, in float32."""
+    with torch.no_grad():
+        # its own copy: a forward may change its input in place
+        wanted = list(tensors(original(batch.clone())))
     error = torch.zeros((), device=batch.device)
-    for answer, target in zip(answers, wanted, strict=True):
+    for answer, target in zip(tensors(model(batch)), wanted, strict=True):
         error = error + (answer.float() - target.float()).square().sum() / len(batch)
-    total = error
-    for name, target in seen[0].items():
-        total = total + weight * _relative(seen[1][name], target)
-    optimiser.zero_grad()
-    total.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
-    optimiser.step()
-    return float(error.detach())
+    return error
 
 
 def _relative(answer: Tensor, target: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
@@ -14,10 +15,13 @@ from tenfold.core.errors import NonFiniteError
 from tenfold.data.dataset import Dataset, Preprocessing
 from tenfold.layers.mode import in_mode
 from tenfold.train.batches import Augmentation, Batches
+from tenfold.train.descent import descend
 from tenfold.train.execution import FormName, PrecisionName, choose_execution, executed
 from tenfold.train.schedules import ScheduleName, rates
 
 __all__ = ["Training", "TrainingState", "train_"]
+
+_CLIP = 5.0
 
 
 @dataclass(frozen=True)
@@ -110,15 +114,17 @@ def train_(
         return
     execution = choose_execution(model, batches.at(1)[0], form=settings.form, precision=settings.precision)
     optimiser = _sgd(model, settings)
-    with executed(model, execution):
+    with ExitStack() as stack:
+        if teacher is not None:
+            stack.enter_context(in_mode(teacher, training=False))
+        stack.enter_context(executed(model, execution))
         schedule = rates(settings.schedule, peak=settings.rate, steps=steps, cycles=settings.cycles)
         for step, rate in enumerate(schedule, start=1):
-            for group in optimiser.param_groups:
-                group["lr"] = rate
             batch, places = batches.at(step)
             with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=execution.bfloat16):
                 loss = _loss(model, teacher, batch, data.labels[places], settings)
-            told = _descend(model, loss, optimiser)
+            told = float(loss.detach())
+            descend(loss, optimiser, rate=rate, clip=_CLIP)
             if not math.isfinite(told):
                 raise NonFiniteError(
                     f"training step {step}: the loss is {told}; lower the rate of {rate:.2g}"
@@ -154,14 +160,5 @@ def _loss(
 
 def _wanted(teacher: nn.Module, batch: Tensor, temperature: float) -> Tensor:
     """The teacher's log-probabilities; it has a copy, for a forward may change its input in place."""
-    with torch.no_grad(), in_mode(teacher, training=False):
+    with torch.no_grad():
         return functional.log_softmax(teacher(batch.clone()).float() / temperature, 1)
-
-
-def _descend(model: nn.Module, loss: Tensor, optimiser: torch.optim.Optimizer) -> float:
-    """One gradient step; the loss before it."""
-    optimiser.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-    optimiser.step()
-    return float(loss.detach())

@@ -1,0 +1,31 @@
+"""One step down a loss, the same for every kind of training."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["descend"]
+
+
+def descend(loss: Tensor, optimiser: torch.optim.Optimizer, *, rate: float, clip: float) -> None:
+    """Step all parameters of `optimiser` against the gradient of `loss`.
+
+    Args:
+        loss: a scalar that they were computed into; its graph is used up.
+        optimiser: of the parameters.
+        rate: learning rate of this step, at least 0.
+        clip: the gradient is scaled down to this norm, over all parameters together, above 0.
+
+    Example:
+        >>> x = torch.ones(1, requires_grad=True)
+        >>> descend((3 * x).sum(), torch.optim.SGD([x], lr=1.0), rate=0.5, clip=1.0)
+        >>> round(float(x.detach()), 3)
+        0.5
+    """
+    optimiser.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], clip)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    optimiser.step()
