@@ -284,8 +284,8 @@ def _asked(spec: ConvSpec, pair: tuple[int, int]) -> int:
     return params(repeat_groups(scheme.layout(spec.group, rank), spec.groups), bias=spec.bias)
 
 
-def _plain(choose: Callable[[Table, Mapping[str, float], Mapping[str, float]], Plan]) -> Selector:
-    """A rule that looks at the table alone."""
+def _selector(choose: Callable[..., Plan], *needed: str) -> Selector:
+    """A rule that is given `needed` of the layers and the seed."""
 
     def selector(
         table: Table,
@@ -295,51 +295,19 @@ def _plain(choose: Callable[[Table, Mapping[str, float], Mapping[str, float]], P
         layers: Sequence[Layer] = (),
         seed: int = 0,
     ) -> Plan:
-        del layers, seed
-        return choose(table, limits, fixed)
+        offered = {"layers": layers, "seed": seed}
+        return choose(table, limits, fixed, **{name: offered[name] for name in needed})
 
     return selector
-
-
-def _informed(
-    choose: Callable[[Table, Mapping[str, float], Mapping[str, float], Iterable[Layer]], Plan],
-) -> Selector:
-    """A rule that looks at the kernels too."""
-
-    def selector(
-        table: Table,
-        limits: Mapping[str, float],
-        fixed: Mapping[str, float],
-        *,
-        layers: Sequence[Layer] = (),
-        seed: int = 0,
-    ) -> Plan:
-        del seed
-        return choose(table, limits, fixed, layers)
-
-    return selector
-
-
-def _random(
-    table: Table,
-    limits: Mapping[str, float],
-    fixed: Mapping[str, float],
-    *,
-    layers: Sequence[Layer] = (),
-    seed: int = 0,
-) -> Plan:
-    """`random_plan` as a selector."""
-    del layers
-    return random_plan(table, limits, fixed, seed=seed)
 
 
 SELECTORS: Mapping[str, Selector] = MappingProxyType(
     {
-        "allocation": _plain(allocate),
-        "uniform": _plain(uniform),
-        "energy": _informed(energy),
-        "evbmf": _informed(evbmf_plan),
-        "random": _random,
+        "allocation": _selector(allocate),
+        "uniform": _selector(uniform),
+        "energy": _selector(energy, "layers"),
+        "evbmf": _selector(evbmf_plan, "layers"),
+        "random": _selector(random_plan, "seed"),
     }
 )
 """The rules by name: ``SELECTORS[name](table, limits, fixed, layers=layers, seed=0)``."""
