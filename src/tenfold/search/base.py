@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -104,7 +105,7 @@ class Space(Protocol):
         """The same number of feasible points near ones that were put together from others."""
 
 
-class TabledSpace:
+class TabledSpace(ABC):
     """What both spaces have in common."""
 
     kind: ClassVar[str]
@@ -143,9 +144,9 @@ class TabledSpace:
         return self.grid.layers
 
     @property
+    @abstractmethod
     def dimensions(self) -> tuple[Dimension, ...]:
         """The coordinates."""
-        raise NotImplementedError
 
     def costs(self, plan: Plan) -> dict[str, float]:
         """What a plan ships, exactly.

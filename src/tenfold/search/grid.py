@@ -133,8 +133,7 @@ class Grid:
         """Spend the room where a corrected rise falls most, for many plans at once.
 
         As `tenfold.ranks.allocate.allocate` along the hulls; it is not told of candidates off the hulls, so
-        that
-        now and then a plan has one layer a step smaller. Good enough to choose among plans by.
+        that now and then a plan has one layer a step smaller. Good enough to choose among plans by.
 
         Args:
             corrections: logarithm of a factor on each layer's rises, (plans, layers).
@@ -163,8 +162,7 @@ class Grid:
     def shrink(self, indices: Indices, keep: Array, room: Array) -> Indices:
         """Make plans smaller, candidate by candidate, until they meet the room.
 
-        Each time the layer goes one candidate down that loses least by it, in rise for each unit of what is
-        over.
+        Each time the layer goes one candidate down that loses least by it, in rise for each unit that is over.
 
         Args:
             indices: plans that may be too large.
@@ -188,8 +186,7 @@ class Grid:
             stuck = ~np.isfinite(price[every, worst])
             moved = wrong & ~stuck
             at[every[moved], worst[moved]] -= 1
-            # With several limits a plan can be stuck where one layer's fewest parameters are not its fewest
-            # MACs.
+            # With several limits a plan can be stuck: a layer's fewest parameters are not its fewest MACs.
             at[wrong & stuck] = self._smallest()
         return at
 

@@ -7,6 +7,7 @@ it had not been.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
@@ -142,9 +143,9 @@ class SpaceSampler(BaseSampler):
             for d, value in zip(self.space.dimensions, point, strict=True)
         }
 
+    @abstractmethod
     def proposal(self, study: optuna.Study, trial: FrozenTrial) -> Array:
         """The next point (dimensions,)."""
-        raise NotImplementedError
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

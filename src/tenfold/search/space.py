@@ -148,8 +148,7 @@ class Ranks(TabledSpace):
     """The number of each layer's candidate among those no other one beats, by parameters.
 
     A point that does not meet the limits decodes to the plan that `Grid.shrink` makes of it, so that
-    samplers which
-    know nothing of limits search all the same: they minimise the loss of the mended plan.
+    samplers which know nothing of limits search all the same: they minimise the loss of the mended plan.
     """
 
     kind = "ranks"
@@ -226,7 +225,7 @@ def make_space(
         table: candidates of the layers that may be factorised.
         limits: upper bounds by cost name, absolute.
         fixed: what the rest of the network costs; names every limit, and every other cost that is to be
-        known.
+            known.
         front: whether plans below the limits are wanted too.
 
     Raises:
