@@ -140,7 +140,7 @@ def peer(network: str, ratio: float, seed: int) -> dict[str, float]:
 
     from tenfold.data.dataset import calibration_and_held_out
     from tenfold.data.source import load_data
-    from tenfold.pipeline import Options
+    from tenfold.options import Options
     from tenfold.train.batches import augmented
     from tenfold.train.evaluate import evaluate
     from tenfold.train.normalisation import re_estimate_

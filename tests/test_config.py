@@ -9,9 +9,9 @@ import pytest
 import tomli_w
 
 from tenfold import config
-from tenfold.compression.prepare import MetricKind
 from tenfold.config import CompressSettings, InspectSettings, read_toml, settings_of
 from tenfold.core.errors import BudgetError, TenfoldError, UnknownNameError
+from tenfold.core.names import MetricKind
 from tenfold.core.plan import Budget
 from tenfold.schemes.registry import candidates_of
 

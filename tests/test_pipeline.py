@@ -15,7 +15,8 @@ from tenfold.core.report import Report
 from tenfold.data.dataset import Dataset, Preprocessing, Splits
 from tenfold.layers.census import census
 from tenfold.layers.chain import is_chain
-from tenfold.pipeline import Compressed, Options, compress, plan_for
+from tenfold.options import Options
+from tenfold.pipeline import Compressed, compress, plan_for
 from tenfold.ranks.table import build_table
 from tenfold.train.batches import Augmentation
 from tenfold.train.evaluate import evaluate

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from tenfold.data.dataset import Dataset, Preprocessing, Splits
     from tenfold.data.source import load_data
     from tenfold.layers.census import Census, census
-    from tenfold.pipeline import Compressed, Options, compress
+    from tenfold.options import Options
+    from tenfold.pipeline import Compressed, compress
     from tenfold.runs.saved import load
     from tenfold.schemes.base import Fit
     from tenfold.schemes.decompose import decompose

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from tenfold.core.errors import BudgetError, TenfoldError, UnknownNameError, nearest
+from tenfold.core.names import FormName, MetricKind, PrecisionName, ScheduleName
 from tenfold.core.plan import Budget
 
 if sys.version_info >= (3, 11):
@@ -26,10 +27,6 @@ else:
 __all__ = ["CompressSettings", "InspectSettings", "NetworkSettings", "Setting", "read_toml", "settings_of"]
 
 SchemeName = Literal["btd", "tucker", "cp", "tt", "tt-tucker", "svd", "auto"]
-MetricName = Literal["logits", "activations", "plain"]
-ScheduleName = Literal["cosine-cyclic", "exp-cyclic", "one-cycle", "step", "constant"]
-FormName = Literal["timed", "chain", "rebuilt"]
-PrecisionName = Literal["timed", "float32", "bfloat16"]
 
 
 def _numbers(value: object) -> object:
@@ -119,7 +116,7 @@ class NetworkSettings(BaseModel):
     std: _Channels | None = Field(
         None, description="Standard deviation, as mean; else ImageNet's for RGB, 0.5 for grey."
     )
-    metric: MetricName = Field(
+    metric: MetricKind = Field(
         "logits", description="What weighs an error of a kernel: logits is best, plain needs no images."
     )
     calibration: int = Field(2000, ge=1, description="Most unlabelled training images that are looked at.")

@@ -6,14 +6,12 @@ census -> moments -> table -> plan -> fit -> apply -> recover (-> train) -> repo
 from __future__ import annotations
 
 import copy
-import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import chain
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -23,59 +21,28 @@ from torch import Tensor, nn
 from tenfold.compression.fit import Fitted, fit_plan
 from tenfold.compression.layers import check_layers, layer_reports, with_kept
 from tenfold.compression.oneshot import apply_
-from tenfold.compression.prepare import MetricKind, prepare
+from tenfold.compression.prepare import prepare
 from tenfold.core.errors import PlanError
 from tenfold.core.plan import Budget, Plan
 from tenfold.core.report import Measures, Report
 from tenfold.data.dataset import Dataset, Preprocessing, Splits, calibration_and_held_out, hold_out
 from tenfold.layers.census import Census, census, check_finite
 from tenfold.layers.statistics import moments
+from tenfold.options import Options, Progress
 from tenfold.ranks.allocate import allocate
 from tenfold.ranks.cache import DiskCache
 from tenfold.ranks.table import Candidate, FitCache, Layer, build_table, refine_table
-from tenfold.train.batches import Augmentation, augmented
+from tenfold.train.batches import augmented
 from tenfold.train.evaluate import evaluate
 from tenfold.train.normalisation import re_estimate_
-from tenfold.train.recover import Recovery, recover
-from tenfold.train.supervised import Training, train_
+from tenfold.train.recover import recover
+from tenfold.train.supervised import train_
 
-__all__ = ["Compressed", "Options", "Planned", "Progress", "compress", "plan_for", "split"]
-
-Progress = Callable[[str, int, int], None]
-"""Called with (phase, done, in all) whenever something was done."""
+__all__ = ["Compressed", "Planned", "compress", "plan_for", "split"]
 
 _REFINEMENTS = 2
 _RE_ESTIMATION_PASSES = 2
 _STATISTICS_BATCH = 250
-
-
-@dataclass(frozen=True)
-class Options:
-    """Everything about a compression but the budget and the scheme.
-
-    Attributes:
-        metric: what weighs an error of a kernel; see `tenfold.compression.prepare.MetricKind`.
-        calibration: most unlabelled training images that are looked at, at least 1.
-        held_out: training images kept aside to judge choices by, at least 0 and at most a fifth of them.
-        recovery: the label-free recovery after the layers are replaced.
-        training: the fine-tuning with labels after that; none by default.
-        augmentation: how training images are varied.
-        cut_out: side of a black square on the images of the fine-tuning, in pixels; 0 for none.
-        workers: processes that fit, at least 1.
-        seed: of everything that is random.
-        cache: folder that keeps fits between runs; None for none.
-    """
-
-    metric: MetricKind = "logits"
-    calibration: int = 2000
-    held_out: int = 5000
-    recovery: Recovery = field(default_factory=Recovery)
-    training: Training = field(default_factory=Training)
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    cut_out: int = 0
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
-    seed: int = 0
-    cache: Path | None = None
 
 
 @dataclass(frozen=True)

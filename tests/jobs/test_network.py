@@ -19,7 +19,7 @@ from tenfold.jobs.network import (
     with_kept_layers,
 )
 from tenfold.layers.census import census
-from tenfold.pipeline import Options
+from tenfold.options import Options
 
 BUDGET = {"budget": {"params": 0.5}}
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tenfold.jobs.export import Exported
     from tenfold.jobs.inspect import Inspection
     from tenfold.layers.census import LayerInfo
-    from tenfold.pipeline import Progress as Tell
+    from tenfold.options import Progress as Tell
     from tenfold.reporting.comparison import Comparison
 
 __all__ = ["comparison_table", "export_table", "inspection_table", "progress_bars", "report_table", "show"]

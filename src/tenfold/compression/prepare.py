@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from tenfold.algebra.metric import Metric, plain_metric
+from tenfold.core.names import MetricKind
 from tenfold.layers.census import Census, LayerInfo
 from tenfold.layers.statistics import Moments
 from tenfold.ranks.table import Layer
 
-__all__ = ["MetricKind", "prepare"]
-
-MetricKind = Literal["logits", "activations", "plain"]
-"""Which moments weigh an error: B, A and S; A and S alone; none (the Frobenius norm)."""
+__all__ = ["prepare"]
 
 
 def prepare(
@@ -28,7 +25,7 @@ def prepare(
         model: the network that was counted.
         census: its count.
         moments: of every factorisable layer; not looked at for the plain metric.
-        metric: see `MetricKind`.
+        metric: see `tenfold.core.names.MetricKind`.
 
     Returns:
         Kernels and metrics on the CPU, in float64.

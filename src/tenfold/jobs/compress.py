@@ -33,7 +33,8 @@ from tenfold.jobs.network import (
 from tenfold.jobs.report import write_page
 from tenfold.jobs.staged import free_run, staged
 from tenfold.layers.census import Census, check_finite
-from tenfold.pipeline import Compressed, Progress, compress
+from tenfold.options import Progress
+from tenfold.pipeline import Compressed, compress
 from tenfold.runs.atomic import write_text
 from tenfold.runs.directory import RunDirectory
 from tenfold.runs.saved import load, save_model

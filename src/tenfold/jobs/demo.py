@@ -16,7 +16,7 @@ from tenfold.data.source import load_data
 from tenfold.jobs.compress import compress_network
 from tenfold.jobs.events import recorded, silent
 from tenfold.jobs.staged import free_run, staged
-from tenfold.pipeline import Progress
+from tenfold.options import Progress
 from tenfold.runs.atomic import write_bytes
 from tenfold.runs.directory import RunDirectory
 from tenfold.train.batches import Augmentation

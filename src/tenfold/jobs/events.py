@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic, time
 
-from tenfold.pipeline import Progress
+from tenfold.options import Progress
 from tenfold.runs.directory import RunDirectory
 
 __all__ = ["recorded", "silent"]

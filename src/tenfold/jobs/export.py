@@ -17,7 +17,7 @@ from tenfold.deploy.onnx import export_onnx
 from tenfold.deploy.verify import Latency, latency_ms, parity, size_bytes
 from tenfold.jobs.events import silent
 from tenfold.jobs.network import network_of
-from tenfold.pipeline import Progress
+from tenfold.options import Progress
 from tenfold.runs.directory import RunDirectory
 from tenfold.runs.saved import load
 

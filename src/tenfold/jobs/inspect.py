@@ -21,7 +21,8 @@ from tenfold.jobs.network import (
     with_kept_layers,
 )
 from tenfold.layers.census import Census, census
-from tenfold.pipeline import Planned, Progress, plan_for, split
+from tenfold.options import Progress
+from tenfold.pipeline import Planned, plan_for, split
 
 __all__ = ["Inspection", "Prediction", "inspect"]
 

@@ -24,7 +24,7 @@ from tenfold.data.dataset import Splits
 from tenfold.data.source import data_names, load_data
 from tenfold.layers.census import Census, LayerInfo, census
 from tenfold.layers.mode import in_mode
-from tenfold.pipeline import Options
+from tenfold.options import Options
 from tenfold.schemes.base import check_rank
 from tenfold.schemes.registry import get_scheme
 from tenfold.train.batches import Augmentation

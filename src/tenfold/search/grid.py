@@ -162,7 +162,7 @@ class Grid:
     def shrink(self, indices: Indices, keep: Array, room: Array) -> Indices:
         """Make plans smaller, candidate by candidate, until they meet the room.
 
-        Each time the layer goes one candidate down that loses least by it, in rise for each unit that is over.
+        Each time the layer goes one candidate down that loses least, in rise for each unit that is over.
 
         Args:
             indices: plans that may be too large.

@@ -6,18 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from tenfold.compression.rebuilt import chains, faster_rebuilt, rebuilt
+from tenfold.core.names import FormName, PrecisionName
 from tenfold.layers.mode import in_mode
 
-__all__ = ["Execution", "FormName", "PrecisionName", "choose_execution", "executed"]
-
-FormName = Literal["timed", "chain", "rebuilt"]
-PrecisionName = Literal["timed", "float32", "bfloat16"]
+__all__ = ["Execution", "choose_execution", "executed"]
 
 _TIMED_IMAGES = 32  # tell enough of the forms
 _CLEARLY = 0.8  # rounding is worth it only for a clear gain

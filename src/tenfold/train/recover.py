@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from tenfold.compression.rebuilt import chains
 from tenfold.core.errors import NonFiniteError
+from tenfold.core.names import FormName, PrecisionName
 from tenfold.data.dataset import Preprocessing
 from tenfold.layers.answers import tensors
 from tenfold.layers.mode import in_mode
 from tenfold.train.batches import Augmentation, Batches, generator
 from tenfold.train.descent import descend
-from tenfold.train.execution import FormName, PrecisionName, choose_execution, executed
+from tenfold.train.execution import choose_execution, executed
 
 __all__ = ["Recovery", "RecoveryState", "recover"]
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch.optim import lr_scheduler as torch_schedules
 
 from tenfold.core.errors import UnknownNameError
+from tenfold.core.names import ScheduleName
 
-__all__ = ["SCHEDULES", "ScheduleName", "cycle_ends", "rates"]
+__all__ = ["SCHEDULES", "cycle_ends", "rates"]
 
-ScheduleName = Literal["cosine-cyclic", "exp-cyclic", "one-cycle", "step", "constant"]
 SCHEDULES: tuple[ScheduleName, ...] = get_args(ScheduleName)
 
 _LAST = 0.01  # of the peak: where a cosine or an exponential cycle ends

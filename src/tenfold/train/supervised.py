@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tenfold.core.errors import NonFiniteError
+from tenfold.core.names import FormName, PrecisionName, ScheduleName
 from tenfold.data.dataset import Dataset, Preprocessing
 from tenfold.layers.mode import in_mode
 from tenfold.train.batches import Augmentation, Batches
 from tenfold.train.descent import descend
-from tenfold.train.execution import FormName, PrecisionName, choose_execution, executed
-from tenfold.train.schedules import ScheduleName, rates
+from tenfold.train.execution import choose_execution, executed
+from tenfold.train.schedules import rates
 
 __all__ = ["Training", "TrainingState", "train_"]
 

@@ -1,0 +1,22 @@
+"""What settings may be called, in one place for the schema and for the code that obeys it.
+
+The command line reads these without importing torch.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+__all__ = ["FormName", "MetricKind", "PrecisionName", "ScheduleName"]
+
+MetricKind = Literal["logits", "activations", "plain"]
+"""Which moments weigh an error of a kernel: B, A and S; A and S alone; none (the Frobenius norm)."""
+
+ScheduleName = Literal["cosine-cyclic", "exp-cyclic", "one-cycle", "step", "constant"]
+"""How a learning rate goes; see `tenfold.train.schedules.rates`."""
+
+FormName = Literal["timed", "chain", "rebuilt"]
+"""How chains are computed while they train; see `tenfold.train.execution.choose_execution`."""
+
+PrecisionName = Literal["timed", "float32", "bfloat16"]
+"""Precision of training passes; see `tenfold.train.execution.choose_execution`."""
