@@ -57,7 +57,7 @@ _HOMES = {
     "Compressed": "pipeline",
     "Dataset": "data.dataset",
     "Fit": "schemes.base",
-    "Options": "pipeline",
+    "Options": "options",
     "Plan": "core.plan",
     "Preprocessing": "data.dataset",
     "Report": "core.report",
