@@ -145,6 +145,7 @@ def peer(network: str, ratio: float, seed: int) -> dict[str, float]:
     from tenfold.train.evaluate import evaluate
     from tenfold.train.normalisation import re_estimate_
     from tenfold.train.recover import recover
+    from tenfold.train.running import Running
     from tenfold.zoo.build import build
     from tenfold.zoo.weights import load_weights
 
@@ -174,7 +175,7 @@ def peer(network: str, ratio: float, seed: int) -> dict[str, float]:
         splits.preprocessing,
         settings=options.recovery,
         augmentation=options.augmentation,
-        seed=seed,
+        running=Running(seed),
     )
     for _ in states:
         pass

@@ -46,7 +46,7 @@ def history() -> tuple[dict[str, Any], ...]:
         end = {"step": (cycle + 1) * STEPS, "epoch": 2 * cycle + 2, "cycle": cycle + 1, "chosen": cycle == 1}
         rows.append({**_judged("snapshot", 89.0 + (0.5, 1.25, 1.0)[cycle]), **end})
     rows.append({"phase": "rollback", "step": 55, "rate": 0.005, "cause": "the loss was NaN"})
-    return (*rows, _judged("trained", 90.25))
+    return tuple(rows)
 
 
 def report(**changes: Any) -> Report:

@@ -68,6 +68,10 @@ def test_defaults_are_filled_in_but_those_found_out_later() -> None:
     values = CompressSettings.make(GOOD).as_dict()
     assert {name for name, value in values.items() if value is None} == {
         "weights",
+        "front",
+        "method",
+        "storage",
+        "threads",
         "resize",
         "channels",
         "mean",

@@ -16,7 +16,7 @@ from tenfold.data.dataset import Dataset, Preprocessing, Splits
 from tenfold.layers.census import census
 from tenfold.layers.chain import is_chain
 from tenfold.options import Options
-from tenfold.pipeline import Compressed, compress, plan_for
+from tenfold.pipeline import Compressed, Session, compress, plan_for
 from tenfold.ranks.table import build_table
 from tenfold.train.batches import Augmentation
 from tenfold.train.evaluate import evaluate
@@ -206,7 +206,7 @@ def test_training_uses_the_labels_and_not_those_held_out():
         one.model, compress(small(), Splits(train, DATA.test, RGB), plan=plan, options=options).model
     )
     phases = [row["phase"] for row in one.report.history]
-    assert phases == ["one shot", "training", "training", "trained"]  # 52 images, 26 a step; 8 are held out
+    assert phases == ["one shot", "training", "training", "snapshot"]  # 52 images, 26 a step; 8 are held out
     order = torch.randperm(60, generator=torch.Generator().manual_seed(options.seed))
     labels = DATA.train.labels.clone()
     labels[order[:8]] = (labels[order[:8]] + 1) % 3
@@ -305,7 +305,7 @@ def test_progress_tells_every_phase_to_its_end():
         DATA,
         budget=Budget(params=0.5),
         options=options,
-        progress=lambda phase, done, total: told.__setitem__(phase, (done, total)),
+        session=Session(lambda phase, done, total: told.__setitem__(phase, (done, total))),
     )
     assert (
         list(told) == ["statistics", "candidates", "refine", "fit", "recover", "evaluate"] or "train" in told

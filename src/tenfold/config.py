@@ -16,7 +16,16 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from tenfold.core.errors import BudgetError, TenfoldError, UnknownNameError, nearest
-from tenfold.core.names import FormName, MetricKind, PrecisionName, ScheduleName
+from tenfold.core.names import (
+    CostName,
+    FormName,
+    MetricKind,
+    PrecisionName,
+    SamplerName,
+    ScheduleName,
+    SelectorName,
+    SpaceName,
+)
 from tenfold.core.plan import Budget
 
 if sys.version_info >= (3, 11):
@@ -27,6 +36,20 @@ else:
 __all__ = ["CompressSettings", "InspectSettings", "NetworkSettings", "Setting", "read_toml", "settings_of"]
 
 SchemeName = Literal["btd", "tucker", "cp", "tt", "tt-tucker", "svd", "auto"]
+MethodName = Literal["btd-bayes"]
+
+_METHODS: dict[str, dict[str, Any]] = {
+    "btd-bayes": {
+        "scheme": "btd",
+        "selector": "bayes",
+        "epochs": 15,
+        "rate": 0.02,
+        "schedule": "cosine-cyclic",
+        "cycles": 3,
+        "distillation": 0.9,
+    },
+}
+"""What a method sets, where nothing else is asked for."""
 
 
 def _numbers(value: object) -> object:
@@ -150,8 +173,9 @@ class NetworkSettings(BaseModel):
             >>> settings.input, settings.scheme
             ((3, 32, 32), 'btd')
         """
+        preset = _METHODS.get(str(values.get("method")), {})
         try:
-            return cls.model_validate(dict(values))
+            return cls.model_validate({**preset, **values})
         except ValidationError as error:
             raise _explain(cls, error.errors()[0]) from None
 
@@ -193,12 +217,44 @@ class CompressSettings(NetworkSettings):
     """Settings of a compress job."""
 
     data: str = Field(description=NetworkSettings.model_fields["data"].description)
+    method: MethodName | None = Field(
+        None,
+        description="A whole way, whose settings hold where no others are given: btd-bayes takes block "
+        "terms, ranks by Bayesian optimisation, and a fine-tuning with a cosine cyclic learning rate.",
+    )
+    until: Literal["plan", "end"] = Field(
+        "end",
+        description="Where the job stops: once the ranks are chosen, or once the network is made.",
+    )
     plan: Path | None = Field(None, description="Edited plan.json of an earlier run, instead of a budget.")
     held_out: int = Field(
         5000, ge=0, description="Training images kept aside to judge by; at most a fifth of them are."
     )
+    selector: SelectorName = Field(
+        "allocation",
+        description="What chooses the ranks: allocation by predicted loss, bayes for Bayesian optimisation "
+        "by trials, or a rule that does not weigh layers against each other.",
+    )
+    trials: int = Field(40, ge=1, description="Plans that Bayesian optimisation tries.")
+    space: SpaceName = Field(
+        "corrections",
+        description="What it searches: corrections of each layer's predicted loss, or the ranks themselves.",
+    )
+    sampler: SamplerName = Field(
+        "tenfold", description="What proposes its trials; all but the first are Optuna's."
+    )
+    storage: str | None = Field(
+        None,
+        description="Where its trials are kept: a SQLite file or the URL of a database, which several "
+        "processes may share; else study.db in the run directory.",
+    )
+    trial_steps: int = Field(60, ge=0, description="Steps of the recovery that each trial is given.")
+    prune: bool = Field(True, description="Whether hopeless trials are stopped early.")
+    front: CostName | None = Field(
+        None, description="A limited cost that the loss is weighed against, for a front instead of one plan."
+    )
     recovery_steps: int = Field(
-        300, ge=0, description="Steps of the recovery without labels, which matches the original's logits."
+        250, ge=0, description="Steps of the recovery without labels, which matches the original's logits."
     )
     recovery_rate: float = Field(2e-3, gt=0, le=1, description="Highest learning rate of the recovery.")
     recovery_batch: int = Field(128, ge=1, description="Images a step of the recovery.")
@@ -232,6 +288,12 @@ class CompressSettings(NetworkSettings):
     cut_out: int = Field(
         0, ge=0, description="Side of a black square put on each training image, in pixels; 0 for none."
     )
+    averaging: float = Field(
+        0.0,
+        ge=0,
+        le=0.99999,
+        description="Decay of a running average of the weights, which is then what ships; 0 for none.",
+    )
     form: FormName = Field(
         "timed",
         description="How chains are trained: as they are, as one kernel rebuilt each step, or the faster.",
@@ -239,6 +301,10 @@ class CompressSettings(NetworkSettings):
     precision: PrecisionName = Field(
         "timed", description="Precision of training passes; timed takes bfloat16 where it is clearly faster."
     )
+    measured: int = Field(
+        100, ge=0, description="Images on which the loss that each layer costs is measured; 0 for none."
+    )
+    threads: int | None = Field(None, ge=1, description="Threads of torch; else as many as it takes.")
     out: Path | None = Field(
         None, description="Run directory to make; else the first free one of runs/ARCH, runs/ARCH-2, ..."
     )
@@ -253,6 +319,11 @@ class CompressSettings(NetworkSettings):
         if self.budget and self.plan is not None:
             raise BudgetError(
                 "both a budget and a plan were given, and a plan says all: leave one of them out"
+            )
+        if self.front is not None and self.front not in self.budget:
+            raise BudgetError(
+                f"front {self.front}: the budget does not limit it; give --budget {self.front}=..., "
+                "where the front ends"
             )
         return self
 

@@ -262,7 +262,7 @@ def test_interrupt_is_said(inputs: list[str], monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(job, "images_of", interrupt)
     result = call("compress", *inputs)
-    assert (result.exit_code, result.stderr) == (130, "interrupted: nothing was left behind\n")
+    assert (result.exit_code, result.stderr) == (130, "interrupted; nothing was left behind\n")
     assert not Path("run").exists()
 
 

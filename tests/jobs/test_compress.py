@@ -13,6 +13,7 @@ from job_samples import CLASSES, SHAPE, tiny
 from tenfold.config import CompressSettings, read_toml
 from tenfold.core.errors import (
     BudgetError,
+    InterruptedRunError,
     ParityError,
     PlanError,
     RankError,
@@ -142,12 +143,12 @@ def test_impossible_budget_names_the_kept_layers(sample: dict[str, object], tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_interrupted_job_leaves_nothing(sample: dict[str, object], tmp_path: Path) -> None:
+def test_interrupted_before_the_fits_leaves_nothing(sample: dict[str, object], tmp_path: Path) -> None:
     def interrupt(phase: str, *_: int) -> None:
-        if phase == "recover":
+        if phase == "fit":
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(InterruptedRunError):
         run(CompressSettings.make({**sample, "out": tmp_path / "a" / "run"}), interrupt)
     assert list(tmp_path.iterdir()) == []
 
@@ -167,7 +168,7 @@ def test_network_that_loads_as_another_one_is_no_run(
     monkeypatch.setattr(job, "load", lambda _: tiny(3, 3).eval())
     with pytest.raises(ParityError, match="should answer like the network"):
         run(CompressSettings.make({**sample, "out": tmp_path / "run"}))
-    assert list(tmp_path.iterdir()) == []
+    assert not (tmp_path / "run" / "report.json").exists()
 
 
 def test_half_precision_network_is_exported_in_single(tmp_path: Path, sample: dict[str, object]) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
+from dataclasses import replace
 
 from page_reading import check_alone, words
 from run_samples import report
@@ -44,8 +44,8 @@ def test_measures_stand_side_by_side_with_the_best_marked() -> None:
 
 
 def test_last_epoch_where_there_is_one() -> None:
-    both = SimpleNamespace(**vars(report()), after_last=Measures(1, 1, 89.0))
-    found = compare_records([Record("a", both), PAIR[1]])  # type: ignore[arg-type]
+    both = replace(report(), after_last=Measures(1, 1, 89.0))
+    found = compare_records([Record("a", both), PAIR[1]])
     assert row(found, "test accuracy of the last epoch, %").values == ("89.00", "-")
 
 

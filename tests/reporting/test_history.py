@@ -12,7 +12,7 @@ from tenfold.reporting.history import Rollback, read_history
 
 def test_rows_go_where_they_belong() -> None:
     found = read_history(history())
-    assert [x.phase for x in found.judgements] == ["one shot", "recovered", "trained"]
+    assert [x.phase for x in found.judgements] == ["one shot", "recovered"]
     assert found.recovery is not None
     assert found.training is not None
     assert len(found.recovery.points) == 30

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -82,7 +81,7 @@ def test_before_and_after_with_the_last_epoch_beside_what_was_chosen() -> None:
     assert measured.rows[1] == ("parameters", "10,000", "2,500", "0.250")
     assert judged.rows[1] == ("recovered", "88.00", "0.3000")
     plain = report()
-    both = SimpleNamespace(**vars(plain), after_last=Measures(2500, 80_000, 89.0))
+    both = replace(plain, after_last=Measures(2500, 80_000, 89.0))
     measured = tables(run_page(Record("first", both)), "result")[0]  # type: ignore[arg-type]
     assert measured.header[-1] == "last epoch"
     assert measured.rows[0][-1] == "89.00"
@@ -107,8 +106,8 @@ def test_layers_are_listed_with_what_is_left_and_why_they_were_kept() -> None:
 
 def test_predicted_and_measured_rises_where_they_were_measured() -> None:
     assert "rise-scatter" not in figures(run_page(record()))
-    rows = [SimpleNamespace(**vars(x), measured_rise=x.predicted_rise * 2) for x in layers()]
-    rows[1].measured_rise = -0.1  # better than before: a logarithmic axis has no place for it
+    rows = [replace(x, measured_rise=x.predicted_rise * 2) for x in layers()]
+    rows[1] = replace(rows[1], measured_rise=-0.1)  # a logarithmic axis has no place for it
     page = run_page(record(layers=tuple(rows)))
     caption = figures(page)["rise-scatter"].caption
     assert "rank correlation 1.00" in caption

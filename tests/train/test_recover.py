@@ -12,7 +12,9 @@ from tenfold.core.errors import NonFiniteError
 from tenfold.core.plan import Choice, Plan
 from tenfold.data.dataset import Preprocessing
 from tenfold.train.batches import Augmentation
-from tenfold.train.recover import Recovery, RecoveryState, recover
+from tenfold.train.loop import Step
+from tenfold.train.recover import Recovery, recover
+from tenfold.train.running import Running
 
 RGB = Preprocessing((0.5,) * 3, (0.25,) * 3)
 SETTINGS = Recovery(steps=12, batch_size=16, rate=1e-2)
@@ -25,9 +27,17 @@ def pair() -> tuple[nn.Module, nn.Module]:
     return decompose_model(original, PLAN, torch.zeros(1, 3, 8, 8)), original
 
 
-def run(model: nn.Module, original: nn.Module, images: Tensor, **changes) -> list[RecoveryState]:
-    options = {"settings": SETTINGS, "augmentation": Augmentation(padding=1), **changes}
-    return list(recover(model, original, images, RGB, **options))
+def run(
+    model: nn.Module, original: nn.Module, images: Tensor, seed: int = 0, **changes: object
+) -> list[Step]:
+    options = {
+        "settings": SETTINGS,
+        "augmentation": Augmentation(padding=1),
+        "running": Running(seed),
+        **changes,
+    }
+    rows = recover(model, original, images, RGB, **options)
+    return [row for row in rows if isinstance(row, Step)]
 
 
 def distance(model: nn.Module, original: nn.Module, images: Tensor) -> float:
@@ -132,14 +142,16 @@ def test_nan_stops_it_by_step(images):
     model, original = pair()
     with torch.no_grad():
         model.stem.bias[0] = float("nan")
-    with pytest.raises(NonFiniteError, match=r"recovery step 1: the loss is nan; lower the rate"):
+    with pytest.raises(
+        NonFiniteError, match=r"step 1: the loss is nan, also at a rate of .*; lower the rate"
+    ):
         run(model, original, images)
 
 
 @pytest.mark.usefixtures("fixed_form")
 def test_a_rate_that_blows_up_is_an_error(images):
     model, original = pair()
-    with pytest.raises(NonFiniteError, match="recovery step"):
+    with pytest.raises(NonFiniteError, match="also at a rate of"):
         run(model, original, images, settings=Recovery(steps=12, batch_size=16, rate=1e30))
 
 

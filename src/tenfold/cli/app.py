@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from tenfold.cli.options import given, takes_settings
 from tenfold.config import CompressSettings, InspectSettings, read_toml
-from tenfold.core.errors import TenfoldError
+from tenfold.core.errors import InterruptedRunError, TenfoldError
 
 if TYPE_CHECKING:
     from tenfold.runs.directory import RunDirectory
@@ -29,12 +29,21 @@ class _Group(TyperGroup):
         """Run a command."""
         try:
             return super().invoke(ctx)
+        except InterruptedRunError as error:
+            typer.echo(_with_way_on("interrupted", error, "nothing was left behind"), err=True)
+            raise typer.Exit(_INTERRUPTED) from None
         except TenfoldError as error:
-            typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+            typer.echo(_with_way_on(f"error: {' '.join(str(error).split())}", error), err=True)
             raise typer.Exit(_REFUSED) from None
         except KeyboardInterrupt:
-            typer.echo("interrupted: nothing was left behind", err=True)
+            typer.echo("interrupted; nothing was left behind", err=True)
             raise typer.Exit(_INTERRUPTED) from None
+
+
+def _with_way_on(text: str, error: TenfoldError, otherwise: str = "") -> str:
+    """A message, and how to go on with the run it is about."""
+    way = f"go on with: tenfold resume {error.resumable}" if error.resumable else otherwise
+    return f"{text}; {way}" if way else text
 
 
 app = typer.Typer(
@@ -101,6 +110,37 @@ def compress(
     with progress_bars() as tell:
         run = run_compress(settings, tell)
     _show_run(run)
+
+
+@app.command()
+@takes_settings(CompressSettings)
+def search(
+    job: Annotated[
+        Path | None, typer.Option(help="Job file (TOML) with settings; options given beside it go before it.")
+    ] = None,
+    **values: Any,
+) -> None:
+    """Search the ranks alone, and write a run directory with the plan, for `compress --plan`."""
+    settings = CompressSettings.make({"selector": "bayes", "until": "plan", **_merged(job, given(values))})
+    from tenfold.cli.render import progress_bars
+    from tenfold.jobs.compress import run as run_compress
+
+    with progress_bars() as tell:
+        run = run_compress(settings, tell)
+    _show_run(run)
+
+
+@app.command()
+def resume(
+    run: Annotated[Path, typer.Argument(help="Directory of a run that was stopped.")],
+) -> None:
+    """Go on with a run that was stopped, at whatever moment; it ends as it would have ended."""
+    from tenfold.cli.render import progress_bars
+    from tenfold.jobs.compress import resume as resume_run
+
+    with progress_bars() as tell:
+        found = resume_run(run, tell)
+    _show_run(found)
 
 
 @app.command()
@@ -175,9 +215,14 @@ def _merged(job: Path | None, options: dict[str, Any]) -> dict[str, Any]:
     return {**values, **options}
 
 
-def _show_run(run: RunDirectory) -> None:
-    """The figures of a finished run, and where it is."""
+def _show_run(run: RunDirectory | None) -> None:
+    """The figures of a finished run, and where it is; None is another process's."""
     from tenfold.cli.render import report_table, show
 
-    show(report_table(run.read_report()))
+    if run is None:
+        return
+    if run.report.is_file():
+        show(report_table(run.read_report()))
+    else:
+        typer.echo(f"plan: {run.plan}")
     typer.echo(f"run directory: {run.path}")

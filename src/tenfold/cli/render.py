@@ -32,6 +32,7 @@ _PHASES = {
     "statistics": "measuring layers",
     "candidates": "trying ranks",
     "refine": "refining ranks",
+    "search": "searching ranks",
     "fit": "factorising",
     "recover": "recovering",
     "train": "fine-tuning",

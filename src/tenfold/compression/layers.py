@@ -39,7 +39,11 @@ def with_kept(plan: Plan, counted: Census) -> Plan:
 
 
 def layer_reports(
-    plan: Plan, fits: Mapping[str, Fitted], counted: Census, smaller: Census
+    plan: Plan,
+    fits: Mapping[str, Fitted],
+    counted: Census,
+    smaller: Census,
+    rises: Mapping[str, float] | None = None,
 ) -> tuple[LayerReport, ...]:
     """One row a layer of the original network.
 
@@ -48,11 +52,14 @@ def layer_reports(
         fits: of the layers that were replaced.
         counted: the original network.
         smaller: the network of chains.
+        rises: measured layer by layer; what is not there was not measured.
     """
-    return tuple(_layer_report(info, plan, fits, smaller) for info in counted.layers)
+    return tuple(_layer_report(info, plan, fits, smaller, rises or {}) for info in counted.layers)
 
 
-def _layer_report(info: LayerInfo, plan: Plan, fits: Mapping[str, Fitted], smaller: Census) -> LayerReport:
+def _layer_report(
+    info: LayerInfo, plan: Plan, fits: Mapping[str, Fitted], smaller: Census, rises: Mapping[str, float]
+) -> LayerReport:
     """What became of one layer."""
     fitted = fits.get(info.name)
     stages = [x for x in smaller.layers if x.name == info.name or x.name.startswith(info.name + ".")]
@@ -65,4 +72,5 @@ def _layer_report(info: LayerInfo, plan: Plan, fits: Mapping[str, Fitted], small
         macs=(info.macs, sum(x.macs for x in stages)),
         error=fitted.error if fitted else 0.0,
         predicted_rise=fitted.rise if fitted else 0.0,
+        measured_rise=rises.get(info.name),
     )

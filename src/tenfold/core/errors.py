@@ -11,6 +11,7 @@
     ├── DataError              images or labels that cannot be read
     ├── WeightsError           a checkpoint that cannot be read or does not fit
     ├── RunError               a run directory that exists, is broken or cannot be written
+    ├── InterruptedRunError    Ctrl-C
     ├── ExportError            a network that cannot be exported
     └── ParityError            an export that answers differently
 
@@ -26,6 +27,7 @@ __all__ = [
     "BudgetError",
     "DataError",
     "ExportError",
+    "InterruptedRunError",
     "NonFiniteError",
     "ParityError",
     "PlanError",
@@ -42,7 +44,13 @@ __all__ = [
 
 
 class TenfoldError(Exception):
-    """Base of all errors that tenfold raises on purpose."""
+    """Base of all errors that tenfold raises on purpose.
+
+    Attributes:
+        resumable: directory of the run that can be gone on with, once what is wrong is put right; else None.
+    """
+
+    resumable: object | None = None
 
 
 class RankError(TenfoldError, ValueError):
@@ -93,6 +101,10 @@ class WeightsError(TenfoldError):
 
 class RunError(TenfoldError):
     """A run directory that exists already, is incomplete or cannot be written."""
+
+
+class InterruptedRunError(TenfoldError):
+    """The user stopped a job."""
 
 
 class ExportError(TenfoldError):

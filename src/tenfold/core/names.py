@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["FormName", "MetricKind", "PrecisionName", "ScheduleName"]
+__all__ = [
+    "CostName",
+    "FormName",
+    "MetricKind",
+    "PrecisionName",
+    "SamplerName",
+    "ScheduleName",
+    "SelectorName",
+    "SpaceName",
+]
 
 MetricKind = Literal["logits", "activations", "plain"]
 """Which moments weigh an error of a kernel: B, A and S; A and S alone; none (the Frobenius norm)."""
@@ -20,3 +29,15 @@ FormName = Literal["timed", "chain", "rebuilt"]
 
 PrecisionName = Literal["timed", "float32", "bfloat16"]
 """Precision of training passes; see `tenfold.train.execution.choose_execution`."""
+
+SelectorName = Literal["allocation", "bayes", "evbmf", "energy", "uniform", "random"]
+"""What chooses the ranks: a rule of `tenfold.ranks.select`, or Bayesian optimisation."""
+
+SpaceName = Literal["corrections", "ranks"]
+"""What Bayesian optimisation searches; see `tenfold.search.space`."""
+
+SamplerName = Literal["tenfold", "gp", "tpe", "nsga2", "random"]
+"""What proposes its trials; see `tenfold.search.sampler`."""
+
+CostName = Literal["params", "macs", "size_bytes"]
+"""What a budget may limit."""

@@ -43,6 +43,7 @@ class LayerReport:
         macs: (before, after), at batch 1.
         error: ||W - W_hat|| / ||W||, Frobenius, of the kernel as it ships; 0 for a kept layer.
         predicted_rise: cost the metric predicts for the fit, in units of the squared logit error.
+        measured_rise: the same, measured with this layer alone replaced; None if it was not.
     """
 
     name: str
@@ -52,6 +53,7 @@ class LayerReport:
     macs: tuple[int, int]
     error: float
     predicted_rise: float
+    measured_rise: float | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class Report:
 
     Attributes:
         before: the network as given.
-        after: the network as it ships (last epoch).
+        after: the network as it ships: after a fine-tuning the snapshot that the held-out images chose.
+        after_last: the same after the last epoch; None without fine-tuning.
         layers: one row a layer that could be considered, in network order.
         settings: every setting of the run, defaults filled in.
         seconds: wall time by phase.
@@ -75,6 +78,7 @@ class Report:
     seconds: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     history: tuple[dict[str, Any], ...] = ()
+    after_last: Measures | None = None
 
     def to_json(self) -> str:
         """The text of report.json."""
@@ -91,7 +95,15 @@ class Report:
             rows = json.loads(text)
             layers = tuple(_read_layer(row) for row in rows.pop("layers"))
             before, after = (Measures(**rows.pop(key)) for key in ("before", "after"))
-            return cls(before=before, after=after, layers=layers, history=tuple(rows.pop("history")), **rows)
+            last = rows.pop("after_last", None)
+            return cls(
+                before=before,
+                after=after,
+                layers=layers,
+                history=tuple(rows.pop("history")),
+                after_last=last and Measures(**last),
+                **rows,
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(
                 f"this is no report.json that tenfold wrote ({error!r}): run the job again"

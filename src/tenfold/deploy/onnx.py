@@ -14,10 +14,10 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from tenfold.core.atomic import write_bytes
 from tenfold.core.errors import ExportError
 from tenfold.layers.answers import tensors
 from tenfold.layers.mode import in_mode
-from tenfold.runs.atomic import write_bytes
 
 __all__ = ["OPSET", "export_onnx"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tenfold.core.atomic import write_text
 from tenfold.core.errors import RunError
 from tenfold.jobs.record import read_record
 from tenfold.reporting.comparison import Comparison, compare_records, comparison_page
 from tenfold.reporting.html import to_html
-from tenfold.runs.atomic import write_text
 from tenfold.runs.directory import RunDirectory
 
 __all__ = ["compare"]

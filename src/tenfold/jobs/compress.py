@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 import tempfile
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
 import torch
 from torch import nn
 
-from tenfold.config import CompressSettings
-from tenfold.core.errors import BudgetError
+from tenfold.config import CompressSettings, read_toml
+from tenfold.core.atomic import write_text
+from tenfold.core.errors import BudgetError, RunError
 from tenfold.core.plan import Plan
-from tenfold.core.report import Measures, Report
+from tenfold.core.report import Report
 from tenfold.data.dataset import Splits
 from tenfold.deploy.onnx import export_onnx
 from tenfold.deploy.verify import latency_ms, parity, size_bytes
@@ -31,25 +35,27 @@ from tenfold.jobs.network import (
     with_kept_layers,
 )
 from tenfold.jobs.report import write_page
-from tenfold.jobs.staged import free_run, staged
+from tenfold.jobs.search_record import search_text
+from tenfold.jobs.started import free_run, gone_on_with, started, threads
 from tenfold.layers.census import Census, check_finite
-from tenfold.options import Progress
-from tenfold.pipeline import Compressed, compress
-from tenfold.runs.atomic import write_text
+from tenfold.options import Options, Progress
+from tenfold.pipeline import Compressed, Searched, Session, compress, search_plan
+from tenfold.runs.checkpoint import Checkpoint
 from tenfold.runs.directory import RunDirectory
 from tenfold.runs.saved import load, save_model
+from tenfold.train.team import ALONE, Team, joined
 
-__all__ = ["compress_network", "run"]
+__all__ = ["compress_network", "resume", "run"]
 
 _PARITY_IMAGES = 16
 _EXPORTS = 3  # the original, the compressed network, the measurements
 
 
-def run(settings: CompressSettings, progress: Progress = silent) -> RunDirectory:
+def run(settings: CompressSettings, progress: Progress = silent) -> RunDirectory | None:
     """Carry out a compress job.
 
-    Everything that can be refused is refused before the work begins; the run directory appears
-    when it is complete. After an error, or Ctrl-C, nothing is left.
+    Everything that can be refused is refused before the work begins. After an error or Ctrl-C the run
+    directory stays if there is something to go on from, with `resume`; else nothing is left.
 
     Args:
         settings: what to do.
@@ -57,75 +63,182 @@ def run(settings: CompressSettings, progress: Progress = silent) -> RunDirectory
 
     Returns:
         The finished run: job.toml, plan.json, events.jsonl, model.safetensors, model.json, model.onnx,
-        report.json, report.html.
+        report.json, report.html, after a search of ranks also search.json and study.db. None in all processes
+        that `torchrun` started but the first.
 
     Raises:
         TenfoldError: one of its kinds, for whatever the user can put right.
     """
     check_names(settings)
-    out = settings.out or free_run(settings.arch.replace(":", "-"))
-    with staged(out) as part:
-        tell = recorded(progress, part)
-        tell("load", 0, 1)
-        data = images_of(settings)
-        model = network_of(settings, classes=len(data.train.classes), channels=data.train.images.shape[1])
-        tell("load", 1, 1)
-        compress_network(settings.with_values(out=out.absolute()), model, data, part, tell)
-    return RunDirectory(out)
+    with joined() as team, threads(settings.threads):
+        out = Path(team.told(str(settings.out or free_run(settings.arch.replace(":", "-")))))
+        if team.rank:
+            _help(settings, RunDirectory(out), team)
+            return None
+        with started(out) as directory:
+            return _work(settings, directory, progress, team)
+
+
+def resume(path: Path, progress: Progress = silent) -> RunDirectory | None:
+    """Go on with a run that was stopped, at whatever moment; it ends with the bits it would have had.
+
+    Args:
+        path: its directory.
+        progress: told what is going on.
+
+    Returns:
+        The finished run; None in all processes that `torchrun` started but the first.
+
+    Raises:
+        RunError: there is no such run, or it was stopped before its settings were written.
+        TenfoldError: as `run`.
+    """
+    directory = RunDirectory.open(path)
+    if not directory.job.is_file():
+        raise RunError(
+            f"cannot go on with {path}: it was stopped before it wrote {directory.job.name}; remove it and "
+            "start the job again"
+        )
+    settings = CompressSettings.make({**read_toml(directory.job), "out": path.absolute()})
+    with joined() as team, threads(settings.threads), gone_on_with(directory):
+        if directory.report.is_file():
+            _finish(directory)
+            return directory if team.rank == 0 else None
+        check_names(settings)
+        if team.rank:
+            _help(settings, directory, team)
+            return None
+        return _work(settings, directory, progress, team)
+
+
+def _work(
+    settings: CompressSettings, directory: RunDirectory, progress: Progress, team: Team
+) -> RunDirectory:
+    """What the first process does."""
+    tell = recorded(progress, directory)
+    tell("load", 0, 1)
+    data, model = _loaded(settings)
+    tell("load", 1, 1)
+    compress_network(settings.with_values(out=directory.path.absolute()), model, data, directory, tell, team)
+    return directory
+
+
+def _help(settings: CompressSettings, directory: RunDirectory, team: Team) -> None:
+    """What the other processes do: their share of the fine-tuning."""
+    data, model = _loaded(settings)
+    session = Session(checkpoint=Checkpoint(directory.checkpoint, writes=False), team=team)
+    compress(model, data, options=options_of(filled_in(settings, data)), session=session)
+
+
+def _loaded(settings: CompressSettings) -> tuple[Splits, nn.Module]:
+    """Images and network."""
+    data = images_of(settings)
+    return data, network_of(settings, classes=len(data.train.classes), channels=data.train.images.shape[1])
 
 
 def compress_network(
-    settings: CompressSettings, model: nn.Module, data: Splits, part: RunDirectory, tell: Progress
-) -> Report:
-    """Compress `model` as the settings say and write everything into the folder `part`."""
+    settings: CompressSettings,
+    model: nn.Module,
+    data: Splits,
+    directory: RunDirectory,
+    tell: Progress,
+    team: Team = ALONE,
+) -> None:
+    """Compress `model` as the settings say and write everything into the folder of a run."""
     settings = filled_in(settings, data)
     counted = _checked(model, data)
     plan = check_plan(settings.plan, counted) if settings.plan is not None else None
+    write_text(directory.job, settings.to_toml())
+    work = _Work(settings, model, data, directory, tell, team)
+    if settings.until == "plan":
+        directory.write_plan(work.planned(counted))
+        _finish(directory)
+        return
     begin = perf_counter()
     with tempfile.TemporaryDirectory(prefix="tenfold-") as folder:
         tell("export", 0, _EXPORTS)
         original = export_onnx(_exportable(model), Path(folder) / "original.onnx", _shape(data))
         tell("export", 1, _EXPORTS)
         exported = perf_counter() - begin
-        made = _compress(settings, model, data, counted, plan, tell)
+        made = work.compressed(counted, plan)
         begin = perf_counter()
-        report = _measured(settings, made, original, data, part, tell)
+        report = _measured(settings, made, original, data, directory, tell)
         seconds = {**report.seconds, "export": round(exported + perf_counter() - begin, 3)}
-    report = replace(report, settings=settings.as_dict(), seconds=seconds)
-    part.write_plan(made.plan)
-    write_text(part.job, settings.to_toml())
-    part.write_report(report)
-    write_page(part, (settings.out or part.path).name)
-    return report
+    directory.write_plan(made.plan)
+    directory.write_report(replace(report, settings=settings.as_dict(), seconds=seconds))
+    _finish(directory)
+
+
+def _finish(directory: RunDirectory) -> None:
+    """The page, and nothing that only an unfinished run needs."""
+    write_page(directory, directory.path.resolve().name)
+    shutil.rmtree(directory.checkpoint, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A job on its network, its images and its folder."""
+
+    settings: CompressSettings
+    model: nn.Module
+    data: Splits
+    directory: RunDirectory
+    tell: Progress
+    team: Team
+
+    def planned(self, counted: Census) -> Plan:
+        """The ranks alone."""
+        with _explained(counted):
+            return search_plan(
+                self.model,
+                self.data,
+                budget=self.settings.asked_budget(),
+                scheme=self.settings.scheme,
+                options=self._options(),
+                session=self._session(),
+            )
+
+    def compressed(self, counted: Census, plan: Plan | None) -> Compressed:
+        """Everything."""
+        with _explained(counted):
+            return compress(
+                self.model,
+                self.data,
+                budget=self.settings.asked_budget(),
+                scheme=self.settings.scheme,
+                plan=plan,
+                options=self._options(),
+                session=self._session(),
+            )
+
+    def _session(self) -> Session:
+        """What is told and kept."""
+        return Session(self.tell, self._found, Checkpoint(self.directory.checkpoint), self.team)
+
+    def _options(self) -> Options:
+        """With the trials in the run directory, unless they are kept elsewhere."""
+        options = options_of(self.settings)
+        storage = options.searching.storage or self.directory.study
+        return replace(options, searching=replace(options.searching, storage=storage))
+
+    def _found(self, searched: Searched) -> None:
+        """Show what a search has found so far."""
+        write_text(self.directory.search, search_text(searched))
+
+
+@contextmanager
+def _explained(counted: Census) -> Iterator[None]:
+    """Name the kept layers that stand in a budget's way."""
+    try:
+        yield
+    except BudgetError as error:
+        raise with_kept_layers(error, counted) from None
 
 
 def _checked(model: nn.Module, data: Splits) -> Census:
     """The network, counted, once it is known to be whole and to classify these images."""
     check_finite(model)
     return counted_for(model, data)
-
-
-def _compress(
-    settings: CompressSettings,
-    model: nn.Module,
-    data: Splits,
-    counted: Census,
-    plan: Plan | None,
-    tell: Progress,
-) -> Compressed:
-    """The work itself."""
-    try:
-        return compress(
-            model,
-            data,
-            budget=settings.asked_budget(),
-            scheme=settings.scheme,
-            plan=plan,
-            options=options_of(settings),
-            progress=tell,
-        )
-    except BudgetError as error:
-        raise with_kept_layers(error, counted) from None
 
 
 def _measured(
@@ -146,16 +259,15 @@ def _measured(
     files = (original, part.onnx)
     times = latency_ms(files, _shape(data))
     tell("export", 3, _EXPORTS)
-    before, after = (
-        replace(measures, size_bytes=size_bytes(file), latency_ms=round(time.median_ms, 4))
-        for measures, file, time in zip(_both(made.report), files, times, strict=True)
+    report, found = made.report, zip(files, times, strict=True)
+    (size, time), (new_size, new_time) = ((size_bytes(file), round(t.median_ms, 4)) for file, t in found)
+    last = report.after_last
+    return replace(
+        report,
+        before=replace(report.before, size_bytes=size, latency_ms=time),
+        after=replace(report.after, size_bytes=new_size, latency_ms=new_time),
+        after_last=last and replace(last, size_bytes=new_size, latency_ms=new_time),
     )
-    return replace(made.report, before=before, after=after)
-
-
-def _both(report: Report) -> tuple[Measures, Measures]:
-    """Before and after."""
-    return report.before, report.after
 
 
 def _metadata(settings: CompressSettings, data: Splits) -> dict[str, object]:

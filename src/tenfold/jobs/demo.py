@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import safetensors.torch
@@ -11,15 +9,18 @@ import torch
 from torch import nn
 
 from tenfold.config import CompressSettings
+from tenfold.core.atomic import write_bytes
+from tenfold.data.cache import cache_directory
 from tenfold.data.dataset import Splits
 from tenfold.data.source import load_data
 from tenfold.jobs.compress import compress_network
 from tenfold.jobs.events import recorded, silent
-from tenfold.jobs.staged import free_run, staged
+from tenfold.jobs.started import free_run, started, threads
 from tenfold.options import Progress
-from tenfold.runs.atomic import write_bytes
 from tenfold.runs.directory import RunDirectory
 from tenfold.train.batches import Augmentation
+from tenfold.train.loop import Step
+from tenfold.train.running import Running
 from tenfold.train.supervised import Training, train_
 from tenfold.zoo.build import build
 
@@ -27,6 +28,7 @@ __all__ = ["demo"]
 
 _TRAINING = Training(epochs=12, batch_size=64, rate=0.1)
 _ORIGINAL = "original.safetensors"
+_THREADS = 1  # on images of 8x8 more of them would wait for each other longer than they work
 _SETTINGS = {
     "arch": "small",
     "data": "digits",
@@ -38,6 +40,7 @@ _SETTINGS = {
     "epochs": 4,
     "rate": 0.02,
     "batch": 64,
+    "threads": _THREADS,
 }
 
 
@@ -57,26 +60,14 @@ def demo(out: Path | None = None, *, seed: int = 0, progress: Progress = silent)
     """
     out = (out or free_run("demo")).absolute()
     settings = CompressSettings.make({**_SETTINGS, "seed": seed, "out": out})
-    with staged(out) as part, _one_thread():
-        tell = recorded(progress, part)
+    with started(out) as directory, threads(_THREADS):
+        tell = recorded(progress, directory)
         data = load_data("digits")
         model = _trained(data, settings, tell)
         tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-        weights = write_bytes(part.path / _ORIGINAL, safetensors.torch.save(tensors))
-        # The folder gets its final name once it is complete; the job file names the weights there.
-        compress_network(settings.with_values(weights=out / weights.name), model, data, part, tell)
-    return RunDirectory(out)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """On images of 8x8 the threads of torch would wait for each other more than they work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+        weights = write_bytes(directory.path / _ORIGINAL, safetensors.torch.save(tensors))
+        compress_network(settings.with_values(weights=weights), model, data, directory, tell)
+    return directory
 
 
 def _trained(data: Splits, settings: CompressSettings, tell: Progress) -> nn.Module:
@@ -91,8 +82,10 @@ def _trained(data: Splits, settings: CompressSettings, tell: Progress) -> nn.Mod
         data.preprocessing,
         settings=_TRAINING,
         augmentation=augmentation,
-        seed=settings.seed,
+        running=Running(settings.seed, cache_directory() / "fits"),
     )
+    steps = _TRAINING.epochs * (len(data.train) // _TRAINING.batch_size)
     for state in states:
-        tell("pretrain", state.step, state.steps)
+        if isinstance(state, Step):
+            tell("pretrain", state.step, steps)
     return model.eval()

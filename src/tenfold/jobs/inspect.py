@@ -22,7 +22,7 @@ from tenfold.jobs.network import (
 )
 from tenfold.layers.census import Census, census
 from tenfold.options import Progress
-from tenfold.pipeline import Planned, plan_for, split
+from tenfold.pipeline import Planned, material_of, plan_for
 
 __all__ = ["Inspection", "Prediction", "inspect"]
 
@@ -98,7 +98,7 @@ def _with_images(settings: InspectSettings, budget: Budget | None, progress: Pro
     if budget is None:
         return Inspection(settings.arch, counted)
     options = options_of(settings)
-    images, _ = split(data.train, options)
+    images = material_of(model, data, options).images
     try:
         planned = plan_for(
             model,

@@ -24,7 +24,7 @@ from tenfold.data.dataset import Splits
 from tenfold.data.source import data_names, load_data
 from tenfold.layers.census import Census, LayerInfo, census
 from tenfold.layers.mode import in_mode
-from tenfold.options import Options
+from tenfold.options import Options, Searching
 from tenfold.schemes.base import check_rank
 from tenfold.schemes.registry import get_scheme
 from tenfold.train.batches import Augmentation
@@ -195,7 +195,18 @@ def options_of(settings: NetworkSettings) -> Options:
     return Options(
         **common,  # type: ignore[arg-type]
         held_out=settings.held_out,
+        selector=settings.selector,
+        searching=Searching(
+            trials=settings.trials,
+            space=settings.space,
+            sampler=settings.sampler,
+            storage=settings.storage,
+            steps=settings.trial_steps,
+            prune=settings.prune,
+            front=settings.front,
+        ),
         cut_out=settings.cut_out,
+        measured=settings.measured,
         recovery=Recovery(
             steps=settings.recovery_steps,
             batch_size=settings.recovery_batch,
@@ -216,6 +227,7 @@ def options_of(settings: NetworkSettings) -> Options:
             smoothing=settings.smoothing,
             distillation=settings.distillation,
             temperature=settings.temperature,
+            averaging=settings.averaging,
             form=settings.form,
             precision=settings.precision,
         ),

@@ -16,8 +16,6 @@ from tenfold.runs.directory import RunDirectory
 
 __all__ = ["read_record"]
 
-_SEARCH = "search.json"
-
 
 def read_record(run: RunDirectory, name: str) -> Record:
     """Everything of a run that can be shown.
@@ -33,7 +31,7 @@ def read_record(run: RunDirectory, name: str) -> Record:
     """
     report = _report(run)
     meanings = {setting.name: setting.help for setting in settings_of(CompressSettings)}
-    search = _search(run.path / _SEARCH)
+    search = _search(run.search)
     if report is not None:
         return Record(name, report, settings=report.settings, meanings=meanings, search=search)
     events = list(run.events())
@@ -80,13 +78,15 @@ def _check(report: Report, path: Path) -> None:
         RunError: names the first.
     """
     number = (int, float)
-    measures = [*vars(report.before).values(), *vars(report.after).values()]
+    networks = (report.before, report.after, report.after_last)
+    measures = [value for network in networks if network for value in vars(network).values()]
     pairs = [pair for layer in report.layers for pair in (layer.params, layer.macs)]
     rises = [value for layer in report.layers for value in (layer.error, layer.predicted_rise)]
+    rises += [layer.measured_rise for layer in report.layers if layer.measured_rise is not None]
     checks = {
         "before and after": all(value is None or isinstance(value, number) for value in measures),
         "params and macs of a layer": all(list(map(type, pair)) == [int, int] for pair in pairs),
-        "error and predicted_rise of a layer": all(isinstance(value, number) for value in rises),
+        "error and rises of a layer": all(isinstance(value, number) for value in rises),
         "settings": isinstance(report.settings, dict),
         "seconds": _of(report.seconds, number),
         "versions": _of(report.versions, str),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from tenfold.core.atomic import write_text
 from tenfold.jobs.record import read_record
 from tenfold.reporting.html import to_html
 from tenfold.reporting.record import Record
 from tenfold.reporting.run_page import run_page
-from tenfold.runs.atomic import write_text
 from tenfold.runs.directory import RunDirectory
 
 __all__ = ["Reported", "report", "write_page"]

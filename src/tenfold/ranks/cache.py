@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from torch import Tensor
 
+from tenfold.core.atomic import write_text
+from tenfold.core.errors import RunError
 from tenfold.core.shapes import Rank
 
 __all__ = ["DiskCache"]
@@ -46,13 +47,8 @@ class DiskCache:
             return {}
 
     def put(self, key: str, rises: Mapping[Rank, float]) -> None:
-        """Write beside, then rename: a killed process leaves no half file."""
-        path = self._directory / f"{key}.json"
-        partial = path.with_suffix(f".{os.getpid()}")
-        try:
+        """Keep them; a killed process leaves no half file."""
+        with suppress(OSError, RunError):
             self._directory.mkdir(parents=True, exist_ok=True)
-            partial.write_text(json.dumps([[list(rank), rise] for rank, rise in rises.items()]))
-            partial.replace(path)
-        except OSError:
-            with suppress(OSError):
-                partial.unlink()
+            rows = [[list(rank), rise] for rank, rise in rises.items()]
+            write_text(self._directory / f"{key}.json", json.dumps(rows))

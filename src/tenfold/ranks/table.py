@@ -20,7 +20,7 @@ from tenfold.core.shapes import ConvSpec, Pair, Rank, dense_macs, dense_params, 
 from tenfold.schemes.base import Scheme
 from tenfold.schemes.registry import candidates_of, get_scheme
 
-__all__ = ["Candidate", "FitCache", "Layer", "Table", "build_table", "refine_table"]
+__all__ = ["Candidate", "FitCache", "Layer", "Table", "build_table", "outline", "refine_table"]
 
 _BYTES = 4  # what ships is float32, whatever the weights are while they are fitted
 # Sweeps of an iterative fit in the table, and of kernels so large that a sweep takes a second.
@@ -127,6 +127,16 @@ def build_table(
         table[task.layer.name] += _candidates(task, rises)
         if progress:
             progress(done, len(tasks))
+    return table
+
+
+def outline(layers: Iterable[Layer], scheme: str) -> dict[str, tuple[Candidate, ...]]:
+    """The table of `build_table` before anything is fitted: all costs, every rise 0."""
+    table: dict[str, tuple[Candidate, ...]] = {}
+    for layer in layers:
+        tasks = _tasks(layer, scheme)
+        found = (c for task in tasks for c in _candidates(task, dict.fromkeys(task.ranks, 0.0)))
+        table[layer.name] = (_kept(layer), *found)
     return table
 
 

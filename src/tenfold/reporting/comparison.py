@@ -128,14 +128,15 @@ def _beside(measure: Measure, report: Report | None) -> float | None:
 
 def _last_accuracy(report: Report) -> float | None:
     """Test accuracy of the last epoch."""
-    last: Measures | None = getattr(report, "after_last", None)
+    last: Measures | None = report.after_last
     return last.accuracy if last else None
 
 
 def _held_out_accuracy(report: Report) -> float | None:
-    """What the held-out images said last."""
-    judgements = read_history(report.history).judgements
-    return judgements[-1].accuracy if judgements else None
+    """What the held-out images said of what ships."""
+    history = read_history(report.history)
+    chosen = [x.accuracy for x in history.cycles if x.chosen]
+    return next(iter(chosen or [x.accuracy for x in history.judgements[-1:]]), None)
 
 
 _OTHERS: tuple[tuple[str, str, bool, Callable[[Report], float | None]], ...] = (

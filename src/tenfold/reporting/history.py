@@ -11,7 +11,7 @@ from tenfold.plots.curves import Curve, Point, Snapshot
 
 __all__ = ["Cycle", "History", "Judgement", "Rollback", "read_history"]
 
-_JUDGED = ("one shot", "recovered", "trained")
+_JUDGED = ("one shot", "recovered")
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ def _sorted(rows: list[Mapping[str, Any]]) -> History:
         for row in rows
         if row["phase"] == "rollback"
     )
-    before = [judgement.accuracy for judgement in judgements if judgement.phase != "trained"]
-    training = _curve(rows, "training", cycles, rollbacks, before[-1] if before else None)
+    start = judgements[-1].accuracy if judgements else None
+    training = _curve(rows, "training", cycles, rollbacks, start)
     return History(judgements, _curve(rows, "recovery"), training, cycles, rollbacks)
 
 

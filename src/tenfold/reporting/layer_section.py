@@ -49,7 +49,7 @@ def _costs(layers: Sequence[LayerReport]) -> list[Figure | Table]:
         caption = f"The loss rise that was predicted for {which}, in network order."
         svg = bars("rise-bars", shown, f"predicted {_RISE}")
         figures.append(Figure("rise-bars", svg, caption))
-    measured = {x.name: getattr(x, "measured_rise", None) for x in factorised}
+    measured = {x.name: x.measured_rise for x in factorised}
     known = {name: value for name, value in measured.items() if value is not None and math.isfinite(value)}
     rises = [Rise(n, predicted[n], value) for n, value in known.items() if min(predicted[n], value) > 0]
     if rises:

@@ -88,7 +88,7 @@ def _result(report: Report | None, history: History) -> tuple[Figure | Table, ..
     """The networks, and what the held-out images said on the way."""
     if report is None:
         return ()
-    last: Measures | None = getattr(report, "after_last", None)
+    last: Measures | None = report.after_last
     rows = []
     for measure in MEASURES:
         before, after = measure.of(report.before), measure.of(report.after)

@@ -10,10 +10,10 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from tenfold.core.atomic import write_text
 from tenfold.core.errors import PlanError, RunError
 from tenfold.core.plan import Plan
 from tenfold.core.report import Report
-from tenfold.runs.atomic import write_text
 
 __all__ = ["RunDirectory"]
 
@@ -121,6 +121,26 @@ class RunDirectory:
     def report(self) -> Path:
         """What was measured."""
         return self.path / "report.json"
+
+    @property
+    def study(self) -> Path:
+        """The trials of a search of ranks, a database of Optuna's."""
+        return self.path / "study.db"
+
+    @property
+    def search(self) -> Path:
+        """What such a search has found so far."""
+        return self.path / "search.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Folder of what finished phases left, and of the state of the present one."""
+        return self.path / "checkpoint"
+
+    @property
+    def resumable(self) -> bool:
+        """Whether something was computed that another process can go on from."""
+        return self.job.is_file() and (self.study.is_file() or any(self.checkpoint.glob("*.pt")))
 
     def write_plan(self, plan: Plan) -> None:
         """Write plan.json.

@@ -13,10 +13,10 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from tenfold.core.atomic import write_bytes, write_text
 from tenfold.core.errors import RunError, TenfoldError, UnsupportedLayerError
 from tenfold.layers.graph import describe_graph, rebuild
 from tenfold.layers.surgery import replace_
-from tenfold.runs.atomic import write_bytes, write_text
 from tenfold.runs.directory import RunDirectory
 
 __all__ = ["load", "save_model"]

@@ -7,6 +7,7 @@ that takes its share of a batch, sees the same images.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from tenfold.data.augment import crop_flip, cut_out
 from tenfold.data.dataset import Preprocessing
 
-__all__ = ["Augmentation", "Batches", "augmented", "generator"]
+__all__ = ["Augmentation", "Batches", "augmented", "generator", "seeded"]
 
 _STRIDE = 1_000_003  # a prime above any number of steps between two seeds
 _SEEDS = 2**63 - 1
@@ -44,7 +45,20 @@ def generator(seed: int, number: int) -> torch.Generator:
         >>> bool(a == b)
         False
     """
-    return torch.Generator().manual_seed((seed * _STRIDE + number) % _SEEDS)
+    return torch.Generator().manual_seed(_mixed(seed, number))
+
+
+@contextmanager
+def seeded(seed: int, number: int) -> Iterator[None]:
+    """Give what draws without a generator (dropout) the randomness of the `number`-th thing under `seed`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_mixed(seed, number))
+        yield
+
+
+def _mixed(seed: int, number: int) -> int:
+    """One seed of two numbers."""
+    return (seed * _STRIDE + number) % _SEEDS
 
 
 def augmented(

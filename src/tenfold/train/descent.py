@@ -5,10 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tenfold.train.team import ALONE, Team
+
 __all__ = ["descend"]
 
 
-def descend(loss: Tensor, optimiser: torch.optim.Optimizer, *, rate: float, clip: float) -> None:
+def descend(
+    loss: Tensor, optimiser: torch.optim.Optimizer, *, rate: float, clip: float, team: Team = ALONE
+) -> None:
     """Step all parameters of `optimiser` against the gradient of `loss`.
 
     Args:
@@ -16,6 +20,7 @@ def descend(loss: Tensor, optimiser: torch.optim.Optimizer, *, rate: float, clip
         optimiser: of the parameters.
         rate: learning rate of this step, at least 0.
         clip: the gradient is scaled down to this norm, over all parameters together, above 0.
+        team: processes whose mean gradient is taken.
 
     Example:
         >>> x = torch.ones(1, requires_grad=True)
@@ -25,7 +30,9 @@ def descend(loss: Tensor, optimiser: torch.optim.Optimizer, *, rate: float, clip
     """
     optimiser.zero_grad()
     loss.backward()
-    torch.nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], clip)
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    team.mean_(p.grad for p in parameters if p.grad is not None)
+    torch.nn.utils.clip_grad_norm_(parameters, clip)
     for group in optimiser.param_groups:
         group["lr"] = rate
     optimiser.step()

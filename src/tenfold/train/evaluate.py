@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from tenfold.data.dataset import Dataset, Preprocessing
 from tenfold.layers.mode import in_mode
+from tenfold.train.team import ALONE, Team
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -27,7 +28,12 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    model: nn.Module, data: Dataset, preprocessing: Preprocessing, *, batch_size: int = 250
+    model: nn.Module,
+    data: Dataset,
+    preprocessing: Preprocessing,
+    *,
+    batch_size: int = 100,
+    team: Team = ALONE,
 ) -> Evaluation:
     """Run `model` in evaluation mode over all of `data`, without gradients.
 
@@ -35,15 +41,18 @@ def evaluate(
         model: gives logits (n, classes); left as it was.
         data: at least one image.
         preprocessing: what the network expects.
-        batch_size: images at a time.
+        batch_size: images at a time. On a CPU fewer are faster: at 250 of 32x32 the pages of ever new buffers
+            took as long as the arithmetic.
+        team: processes that each look at a share of the batches; all are told the same.
     """
     right, loss = 0, 0.0
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     with in_mode(model, training=False), torch.inference_mode():
-        for start in range(0, len(data), batch_size):
+        for start in range(team.rank * batch_size, len(data), team.size * batch_size):
             images = preprocessing.apply(data.images[start : start + batch_size]).to(device)
             labels = data.labels[start : start + batch_size].to(device)
             logits = model(images.contiguous(memory_format=torch.channels_last)).float()
             right += int((logits.argmax(1) == labels).sum())
             loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
-    return Evaluation(100 * right / len(data), loss / len(data))
+    found = team.sum(torch.tensor([right, loss], dtype=torch.float64))
+    return Evaluation(100 * float(found[0]) / len(data), float(found[1]) / len(data))

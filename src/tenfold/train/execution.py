@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
 from time import perf_counter
 
 import torch
 from torch import Tensor, nn
 
 from tenfold.compression.rebuilt import chains, faster_rebuilt, rebuilt
+from tenfold.core.atomic import write_text
+from tenfold.core.errors import RunError
 from tenfold.core.names import FormName, PrecisionName
 from tenfold.layers.mode import in_mode
 
@@ -34,7 +40,12 @@ class Execution:
 
 
 def choose_execution(
-    model: nn.Module, batch: Tensor, *, form: FormName = "timed", precision: PrecisionName = "timed"
+    model: nn.Module,
+    batch: Tensor,
+    *,
+    form: FormName = "timed",
+    precision: PrecisionName = "timed",
+    cache: Path | None = None,
 ) -> Execution:
     """The fastest way to train `model` on batches like `batch`, or the one that is asked for.
 
@@ -43,15 +54,18 @@ def choose_execution(
         batch: (n, channels, height, width), float32.
         form: "chain" or "rebuilt" for all chains, or "timed": each chain in the faster of the two.
         precision: "float32", "bfloat16", or "timed": the latter if it is clearly faster.
+        cache: folder that keeps what was timed on this machine: a run that is made again, or goes on after a
+            kill, computes the same bits. None for none.
     """
-    if form == "timed":
-        names = tuple(faster_rebuilt(model, batch[:_TIMED_IMAGES]))
-    else:
-        names = tuple(chains(model)) if form == "rebuilt" else ()
-    if precision != "timed":
-        return Execution(names, precision == "bfloat16")
-    with rebuilt(model, names):
-        return Execution(names, _bfloat16_is_faster(model, batch))
+    if form != "timed" and precision != "timed":
+        return Execution(tuple(chains(model)) if form == "rebuilt" else (), precision == "bfloat16")
+    file = cache / f"timed-{_key(model, batch, form, precision)}.json" if cache else None
+    found = _read(file) if file else None
+    if found is None:
+        found = _timed(model, batch, form, precision)
+        if file:
+            _keep(file, found)
+    return found
 
 
 @contextmanager
@@ -69,6 +83,41 @@ def executed(model: nn.Module, execution: Execution) -> Iterator[nn.Module]:
     finally:
         for parameter, flag in flags:
             parameter.requires_grad_(flag)
+
+
+def _timed(model: nn.Module, batch: Tensor, form: FormName, precision: PrecisionName) -> Execution:
+    """Time what is not asked for."""
+    if form == "timed":
+        names = tuple(faster_rebuilt(model, batch[:_TIMED_IMAGES]))
+    else:
+        names = tuple(chains(model)) if form == "rebuilt" else ()
+    if precision != "timed":
+        return Execution(names, precision == "bfloat16")
+    with rebuilt(model, names):
+        return Execution(names, _bfloat16_is_faster(model, batch))
+
+
+def _key(model: nn.Module, batch: Tensor, form: FormName, precision: PrecisionName) -> str:
+    """Hash of all that times depend on."""
+    layers = [(name, repr(module)) for name, module in model.named_modules() if not any(module.children())]
+    machine = (platform.node(), torch.__version__, torch.get_num_threads(), str(batch.device))
+    return sha256(repr((layers, tuple(batch.shape), form, precision, machine)).encode()).hexdigest()
+
+
+def _read(file: Path) -> Execution | None:
+    """What was timed before; None where there is nothing, or nothing readable."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return Execution(tuple(map(str, content["rebuilt"])), bool(content["bfloat16"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _keep(file: Path, execution: Execution) -> None:
+    """Write it down; a folder that cannot be written to only costs time."""
+    with suppress(OSError, RunError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(file, json.dumps(asdict(execution)))
 
 
 def _bfloat16_is_faster(model: nn.Module, batch: Tensor) -> bool:

@@ -11,19 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from tenfold.compression.rebuilt import chains
-from tenfold.core.errors import NonFiniteError
 from tenfold.core.names import FormName, PrecisionName
 from tenfold.data.dataset import Preprocessing
 from tenfold.layers.answers import tensors
 from tenfold.layers.mode import in_mode
 from tenfold.train.batches import Augmentation, Batches, generator
-from tenfold.train.descent import descend
 from tenfold.train.execution import choose_execution, executed
+from tenfold.train.loop import Descent, Loop, Loss, Row
+from tenfold.train.running import Running
 
-__all__ = ["Recovery", "RecoveryState", "recover"]
+__all__ = ["Recovery", "recover"]
 
 _WARM_UP = 30  # steps over which the rate rises: Adam's second moments know nothing at first
 _CLIP = 10.0
+_PLAIN = Running()
 _NO_POWER = 1e-6  # a block that answers nothing is not worth dividing by
 
 
@@ -41,28 +42,13 @@ class Recovery:
         precision: of the passes; likewise.
     """
 
-    steps: int = 300
+    steps: int = 250
     batch_size: int = 128
     rate: float = 2e-3
     features: float = 100.0
     mixed: float = 0.5
     form: FormName = "timed"
     precision: PrecisionName = "timed"
-
-
-@dataclass(frozen=True)
-class RecoveryState:
-    """One step.
-
-    Attributes:
-        step: steps made, from 1.
-        loss: squared logit error of this batch, summed over classes, averaged over images.
-        rate: learning rate of this step.
-    """
-
-    step: int
-    loss: float
-    rate: float
 
 
 def recover(
@@ -73,8 +59,8 @@ def recover(
     *,
     settings: Recovery,
     augmentation: Augmentation,
-    seed: int = 0,
-) -> Iterator[RecoveryState]:
+    running: Running = _PLAIN,
+) -> Iterator[Row]:
     """Train `model` in place to match the logits of `original` on augmented images.
 
         min over all parameters of  E ||model(x) - original(x)||^2 + features * sum over blocks of e_b(x)
@@ -90,37 +76,36 @@ def recover(
         preprocessing: what both networks expect.
         settings: steps, batch, rate.
         augmentation: as in the training of `original`.
-        seed: of order and augmentation.
+        running: see `Running`; nothing is judged.
 
     Yields:
-        One state a step. Stop iterating to stop training; the network is then as the last step left it.
+        A `Step` a step, its loss the squared logit error of its batch, summed over classes and averaged over
+        images; a `Rollback` where one was needed. Stop iterating to stop training; the network is then as the
+        last step left it.
 
     Raises:
-        NonFiniteError: the loss is NaN or inf.
+        NonFiniteError: the loss blows up at any rate.
     """
-    batches = Batches(images, preprocessing, augmentation, batch_size=settings.batch_size, seed=seed)
-    execution = choose_execution(model, batches.at(1)[0], form=settings.form, precision=settings.precision)
+    batches = Batches(images, preprocessing, augmentation, batch_size=settings.batch_size, seed=running.seed)
+    execution = choose_execution(
+        model, batches.at(1)[0], form=settings.form, precision=settings.precision, cache=running.cache
+    )
     optimiser = torch.optim.Adam(model.parameters(), lr=settings.rate)
+    rates = [settings.rate * _shape(step, settings.steps) for step in range(1, settings.steps + 1)]
     with ExitStack() as stack:
         stack.enter_context(in_mode(original, training=False))
         names = _holders(model) if settings.features else []
         seen = [stack.enter_context(_outputs(network, names)) for network in (original, model)]
         stack.enter_context(executed(model, execution))
-        for step in range(1, settings.steps + 1):
-            rate = settings.rate * _shape(step, settings.steps)
-            blended = _blend(batches.at(step)[0], settings.mixed, generator(seed + 2, step))
+
+        def loss(step: int) -> Loss:
+            blended = _blend(batches.at(step)[0], settings.mixed, generator(running.seed + 2, step))
             with torch.autocast(blended.device.type, dtype=torch.bfloat16, enabled=execution.bfloat16):
                 error = _logit_error(model, original, blended)
-            total = error
-            for name, target in seen[0].items():
-                total = total + settings.features * _relative(seen[1][name], target)
-            loss = float(error.detach())
-            descend(total, optimiser, rate=rate, clip=_CLIP)
-            if not math.isfinite(loss):
-                raise NonFiniteError(
-                    f"recovery step {step}: the loss is {loss}; lower the rate of {rate:.2g}"
-                )
-            yield RecoveryState(step, loss, rate)
+            features = [_relative(seen[1][name], target) for name, target in seen[0].items()]
+            return Loss(error + settings.features * sum(features), error)
+
+        yield from Loop(model, optimiser, loss, Descent(rates, _CLIP), running).run()
 
 
 def _shape(step: int, steps: int) -> float:

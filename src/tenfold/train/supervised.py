@@ -11,18 +11,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tenfold.core.errors import NonFiniteError
 from tenfold.core.names import FormName, PrecisionName, ScheduleName
 from tenfold.data.dataset import Dataset, Preprocessing
 from tenfold.layers.mode import in_mode
 from tenfold.train.batches import Augmentation, Batches
-from tenfold.train.descent import descend
 from tenfold.train.execution import choose_execution, executed
-from tenfold.train.schedules import rates
+from tenfold.train.loop import Descent, Loop, Loss, Row
+from tenfold.train.running import Running
+from tenfold.train.schedules import cycle_ends, rates
+from tenfold.train.synchronised import synchronised
 
-__all__ = ["Training", "TrainingState", "train_"]
+__all__ = ["Training", "train_"]
 
 _CLIP = 5.0
+_PLAIN = Running()
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Training:
         smoothing: label smoothing, in [0, 1).
         distillation: weight of the original's answers beside the labels, in [0, 1].
         temperature: both answers are divided by it before they are compared, above 0.
+        averaging: decay of a running average of the weights, which is then what is judged and shipped, in
+            [0, 1); 0 for none.
         form: how chains are computed; see `tenfold.train.execution.choose_execution`.
         precision: of the passes; likewise.
     """
@@ -54,27 +58,9 @@ class Training:
     smoothing: float = 0.0
     distillation: float = 0.0
     temperature: float = 4.0
+    averaging: float = 0.0
     form: FormName = "timed"
     precision: PrecisionName = "timed"
-
-
-@dataclass(frozen=True)
-class TrainingState:
-    """One step.
-
-    Attributes:
-        step: steps made, from 1.
-        steps: steps in all.
-        epoch: the pass this step belongs to, from 1.
-        loss: what is minimised, on this batch: cross-entropy in nats where nothing is distilled.
-        rate: learning rate of this step.
-    """
-
-    step: int
-    steps: int
-    epoch: int
-    loss: float
-    rate: float
 
 
 def train_(
@@ -84,9 +70,9 @@ def train_(
     *,
     settings: Training,
     augmentation: Augmentation,
-    seed: int = 0,
     teacher: nn.Module | None = None,
-) -> Iterator[TrainingState]:
+    running: Running = _PLAIN,
+) -> Iterator[Row]:
     """Train `model` in place on labelled images.
 
         (1 - d) CE(z, labels) + d T^2 KL(softmax(z_teacher / T) || softmax(z / T))
@@ -100,37 +86,45 @@ def train_(
         preprocessing: what the network expects.
         settings: see `Training`.
         augmentation: how the images are varied.
-        seed: of order and augmentation.
         teacher: whose answers are distilled; not changed. None distils nothing.
+        running: see `Running`.
 
     Yields:
-        One state a step; stop iterating to stop training.
+        A `Step` a step, its loss what is minimised; a `Rollback` where one was needed; a `Snapshot` at the
+        end of each cycle that was judged; `Ended` last. Stop iterating to stop training.
 
     Raises:
-        NonFiniteError: the loss is NaN or inf.
+        NonFiniteError: the loss blows up at any rate.
     """
-    batches = Batches(data.images, preprocessing, augmentation, batch_size=settings.batch_size, seed=seed)
+    batches = Batches(
+        data.images, preprocessing, augmentation, batch_size=settings.batch_size, seed=running.seed
+    )
     steps = settings.epochs * batches.per_epoch
     if steps == 0:
         return
-    execution = choose_execution(model, batches.at(1)[0], form=settings.form, precision=settings.precision)
-    optimiser = _sgd(model, settings)
+    execution = choose_execution(
+        model, batches.at(1)[0], form=settings.form, precision=settings.precision, cache=running.cache
+    )
     with ExitStack() as stack:
         if teacher is not None:
             stack.enter_context(in_mode(teacher, training=False))
         stack.enter_context(executed(model, execution))
-        schedule = rates(settings.schedule, peak=settings.rate, steps=steps, cycles=settings.cycles)
-        for step, rate in enumerate(schedule, start=1):
-            batch, places = batches.at(step)
+        stack.enter_context(synchronised(model, running.team))
+
+        def loss(step: int) -> Loss:
+            batch, places = map(running.team.share, batches.at(step))
             with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=execution.bfloat16):
-                loss = _loss(model, teacher, batch, data.labels[places], settings)
-            told = float(loss.detach())
-            descend(loss, optimiser, rate=rate, clip=_CLIP)
-            if not math.isfinite(told):
-                raise NonFiniteError(
-                    f"training step {step}: the loss is {told}; lower the rate of {rate:.2g}"
-                )
-            yield TrainingState(step, steps, 1 + (step - 1) // batches.per_epoch, told, rate)
+                found = _loss(model, teacher, batch, data.labels[places], settings)
+            return Loss(found, found)
+
+        descent = Descent(
+            rates(settings.schedule, peak=settings.rate, steps=steps, cycles=settings.cycles),
+            clip=_CLIP,
+            floor=math.log(len(data.classes)),
+            averaging=settings.averaging,
+            ends=cycle_ends(steps, settings.cycles),
+        )
+        yield from Loop(model, _sgd(model, settings), loss, descent, running).run()
 
 
 def _sgd(model: nn.Module, settings: Training) -> torch.optim.SGD:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from tenfold.core import atomic
+from tenfold.core.atomic import write_bytes, write_text
 from tenfold.core.errors import RunError
-from tenfold.runs import atomic
-from tenfold.runs.atomic import write_bytes, write_text
 
 SOURCE = Path(atomic.__file__).parents[2]
 FULL = """
 import resource, signal, sys
 from tenfold.core.errors import RunError
-from tenfold.runs.atomic import write_bytes
+from tenfold.core.atomic import write_bytes
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:

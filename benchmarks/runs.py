@@ -1,0 +1,73 @@
+"""Runs of the command line, kept by name: what the benchmarks of fine-tuning and of its parts share."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def load(name: str) -> dict[str, dict]:
+    """Everything that is kept under a name."""
+    file = RESULTS / f"{name}.json"
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def keep(name: str, key: str, network: str, ratio: float, seed: int, *options: str) -> None:
+    """Compress `network` with `options`, and keep what the report says, unless it is kept already."""
+    if key in load(name):
+        return
+    print(key, flush=True)
+    found = compress(network, ratio, seed, *options)
+    RESULTS.mkdir(exist_ok=True)
+    file = RESULTS / f"{name}.json"
+    file.write_text(json.dumps({**load(name), key: found}, indent=1) + "\n")
+    print(found, flush=True)
+
+
+def compress(network: str, ratio: float, seed: int, *options: str) -> dict:
+    """One run in a process of its own; TENFOLD_DATA is the folder of cifar10.zip and of the checkpoints."""
+    data = Path(os.environ["TENFOLD_DATA"])
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "run"
+        command = [sys.executable, "-m", "tenfold", "compress", "--arch", network, "--out", str(out)]
+        command += [
+            "--weights",
+            str(data / f"cifar10-{network}.safetensors"),
+            "--data",
+            str(data / "cifar10.zip"),
+        ]
+        command += ["--budget", f"params={1 / ratio}", "--seed", str(seed), *options]
+        begin = time.perf_counter()
+        subprocess.run(command, check=True)
+        return {
+            **figures(json.loads((out / "report.json").read_text())),
+            "seconds": round(time.perf_counter() - begin),
+        }
+
+
+def figures(report: dict) -> dict:
+    """What the tables need of a report."""
+    before, after, last = report["before"], report["after"], report["after_last"]
+    judged = [row for row in report["history"] if "held_out_loss" in row]
+    return {
+        "original": before["accuracy"],
+        "accuracy": after["accuracy"],
+        "last": last["accuracy"] if last else after["accuracy"],
+        "params": after["params"],
+        "ratio": before["params"] / after["params"],
+        "macs": after["macs"],
+        "latency": before["latency_ms"] / after["latency_ms"],
+        "judged": [[row["phase"], row["held_out_accuracy"], row["held_out_loss"]] for row in judged],
+        "epochs": report["settings"]["epochs"],
+        "phases": report["seconds"],
+        "machine": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+    }

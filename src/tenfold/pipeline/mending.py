@@ -1,0 +1,111 @@
+"""What brings a network of fresh chains back: batch-norm statistics, recovery, fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from tenfold.options import Progress
+from tenfold.pipeline.material import Material
+from tenfold.runs.checkpoint import Checkpoint
+from tenfold.train.loop import Ended, Rollback, Row, Snapshot, Step, fill_
+from tenfold.train.team import Team
+
+__all__ = ["Mending"]
+
+
+@dataclass
+class Mending:
+    """The phases after the layers are replaced, and what is told of them.
+
+    Attributes:
+        made: the network of chains; changed in place.
+        material: what it was made of, and images.
+        checkpoint: where states are kept.
+        team: the processes that fine-tune together.
+        tell: told what is going on.
+        history: what happened, one mapping a point.
+        last: parameters and buffers after the last epoch, for `fill_`; None without fine-tuning.
+    """
+
+    made: nn.Module
+    material: Material
+    checkpoint: Checkpoint
+    team: Team
+    tell: Progress
+    history: list[dict[str, Any]] = field(default_factory=list)
+    last: list[Tensor] | None = None
+
+    def recover(self) -> None:
+        """Without labels."""
+        self._judge("one shot")
+        recovery = self.material.options.recovery
+        if not recovery.steps:
+            return
+        keeper = self.checkpoint.place("recovery")
+        for row in self.material.recovered(self.made, recovery, keeper):
+            self.history += _told("recovery", row)
+            if isinstance(row, Step):
+                self.tell("recover", row.step, recovery.steps)
+        self._judge("recovered")
+
+    def train(self) -> None:
+        """With labels; leaves the network at the best snapshot."""
+        rows = self.material.trained(self.made, self.checkpoint.place("training"), self.team)
+        steps = self._steps()
+        snapshots: list[Snapshot] = []
+        for row in rows:
+            self.history += _told("training", row)
+            if isinstance(row, Step):
+                self.tell("train", row.step, steps)
+            elif isinstance(row, Snapshot):
+                snapshots.append(row)
+            elif isinstance(row, Ended):
+                self.last = row.last
+                fill_(self.made, row.best)
+        self.history += self._cycles(snapshots)
+
+    def _steps(self) -> int:
+        """Of the fine-tuning in all."""
+        options = self.material.options
+        images = len(self.material.data.train) - len(self.material.held_out)
+        return options.training.epochs * self._per_epoch(images)
+
+    def _per_epoch(self, images: int) -> int:
+        """Batches an epoch."""
+        return max(images // min(self.material.options.training.batch_size, images), 1)
+
+    def _cycles(self, snapshots: list[Snapshot]) -> Iterator[dict[str, Any]]:
+        """The snapshots, the chosen one marked."""
+        best = max(snapshots, key=lambda row: (row.accuracy, -row.loss), default=None)
+        images = len(self.material.data.train) - len(self.material.held_out)
+        for row in snapshots:
+            yield {
+                "phase": "snapshot",
+                "cycle": row.cycle,
+                "step": row.step,
+                "epoch": row.step / self._per_epoch(images),
+                "held_out_accuracy": row.accuracy,
+                "held_out_loss": row.loss,
+                "chosen": row is best,
+            }
+
+    def _judge(self, phase: str) -> None:
+        """Re-estimate the batch norms, and measure on the held-out images."""
+        self.material.re_estimate(self.made)
+        if len(self.material.held_out):
+            found = self.material.judged(self.made, self.material.held_out)
+            self.history.append(
+                {"phase": phase, "held_out_accuracy": found.accuracy, "held_out_loss": found.loss}
+            )
+
+
+def _told(phase: str, row: Row) -> Iterator[dict[str, Any]]:
+    """A row of the history for what a loop says."""
+    if isinstance(row, Step):
+        yield {"phase": phase, "step": row.step, "loss": row.loss, "rate": row.rate}
+    elif isinstance(row, Rollback):
+        yield {"phase": "rollback", "step": row.step, "rate": row.rate, "cause": row.cause}

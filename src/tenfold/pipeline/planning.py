@@ -1,0 +1,218 @@
+"""From a network and a budget to a plan: census -> moments -> table -> ranks."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tenfold.compression.layers import check_layers, with_kept
+from tenfold.compression.prepare import prepare
+from tenfold.core.errors import PlanError
+from tenfold.core.plan import Budget, Plan
+from tenfold.data.dataset import Preprocessing
+from tenfold.layers.census import Census, census, check_finite
+from tenfold.layers.statistics import moments
+from tenfold.options import Options, Progress
+from tenfold.ranks.allocate import allocate
+from tenfold.ranks.cache import DiskCache
+from tenfold.ranks.select import get_selector
+from tenfold.ranks.table import Candidate, FitCache, Layer, build_table, outline, refine_table
+from tenfold.train.batches import augmented
+
+__all__ = [
+    "STATISTICS_BATCH",
+    "Planned",
+    "Ranked",
+    "Survey",
+    "allocated",
+    "dtype_of",
+    "followed",
+    "in_float32",
+    "plan_for",
+    "selected",
+    "surveyed",
+]
+
+STATISTICS_BATCH = 125
+"""Images at a time of a pass that only looks."""
+
+_REFINEMENTS = 2
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A network before anything is decided.
+
+    Attributes:
+        census: the network, counted.
+        layers: what can be factorised, with its metric.
+    """
+
+    census: Census
+    layers: list[Layer]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What is known before a single layer is replaced.
+
+    Attributes:
+        census: the network, counted.
+        layers: what can be factorised, with its metric.
+        plan: layer -> choice.
+        table: the candidates the plan was picked from; empty for a plan that was given.
+    """
+
+    census: Census
+    layers: list[Layer]
+    plan: Plan
+    table: dict[str, tuple[Candidate, ...]]
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What ranks are chosen from.
+
+    Attributes:
+        layers: what can be factorised, with its metric.
+        table: its candidates.
+        limits: what may ship, by cost name, absolute.
+        fixed: what the rest of the network costs, by the same names.
+    """
+
+    layers: list[Layer]
+    table: dict[str, tuple[Candidate, ...]]
+    limits: dict[str, float]
+    fixed: dict[str, float]
+
+
+Selecting = Callable[[Ranked], Plan]
+"""Chooses the ranks."""
+
+
+def plan_for(
+    model: nn.Module,
+    images: Tensor,
+    preprocessing: Preprocessing,
+    *,
+    budget: Budget,
+    scheme: str = "btd",
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> Planned:
+    """Everything up to the plan: what `tenfold inspect --budget` shows.
+
+    Args:
+        model: the network; not changed.
+        images: unlabelled, (n, channels, height, width), uint8.
+        preprocessing: what the network expects.
+        budget: see `compress`.
+        scheme: see `compress`.
+        options: see `Options`; its selector is not looked at, for a search needs more than that.
+        progress: told what is going on.
+
+    Raises:
+        BudgetError: the budget cannot be met.
+        UnknownNameError: no such scheme.
+        NonFiniteError: the network holds NaN or inf.
+    """
+    options = options or Options()
+    tell = progress or (lambda *_: None)
+    survey = surveyed(in_float32(model), images, preprocessing, options, tell)
+    return allocated(survey, budget, scheme, options, tell)
+
+
+def surveyed(
+    model: nn.Module, images: Tensor, preprocessing: Preprocessing, options: Options, tell: Progress
+) -> Survey:
+    """The network, counted, and its layers with their metric."""
+    check_finite(model)
+    counted = census(model, preprocessing.apply(images[:1]))
+    names = [layer.name for layer in counted.factorisable]
+    tell("statistics", 0, 1)
+    batches = augmented(
+        images, preprocessing, options.augmentation, batch_size=STATISTICS_BATCH, seed=options.seed
+    )
+    found = {} if options.metric == "plain" else moments(model, batches, names, seed=options.seed)
+    tell("statistics", 1, 1)
+    return Survey(counted, prepare(model, counted, found, metric=options.metric))
+
+
+def dtype_of(model: nn.Module) -> torch.dtype:
+    """The one floating dtype of the parameters; float32 where there is none or a mixture."""
+    dtypes = {parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()}
+    return dtypes.pop() if len(dtypes) == 1 else torch.float32
+
+
+def in_float32(model: nn.Module) -> nn.Module:
+    """The network itself, or a float32 copy of one in half or double precision: images come in float32."""
+    return model if dtype_of(model) == torch.float32 else copy.deepcopy(model).float()
+
+
+def allocated(
+    survey: Survey,
+    budget: Budget | None,
+    scheme: str,
+    options: Options,
+    tell: Progress,
+    select: Selecting | None = None,
+) -> Planned:
+    """A table, refined around the allocation's optimum, and the plan that a selector makes of it.
+
+    Args:
+        survey: the network.
+        budget: what may ship.
+        scheme: of the candidates.
+        options: of the fits.
+        tell: told what is going on.
+        select: chooses the ranks; None takes the allocation.
+
+    Raises:
+        BudgetError: the budget cannot be met.
+        PlanError: there is no budget.
+    """
+    if budget is None:
+        raise PlanError("neither a budget nor a plan was given: say what may ship, as in params=0.2")
+    original = _originally(survey.census)
+    limits = budget.limits(original)
+    rows = outline(survey.layers, scheme)
+    fixed = {name: original[name] - sum(getattr(row[0], name) for row in rows.values()) for name in original}
+    allocate(rows, limits, fixed)  # refuses what cannot be met before the long work
+    cache: FitCache | None = DiskCache(options.cache) if options.cache else None
+    table = build_table(
+        survey.layers,
+        scheme,
+        cache=cache,
+        workers=options.workers,
+        progress=lambda done, total: tell("candidates", done, total),
+    )
+    plan = allocate(table, limits, fixed)
+    for done in range(_REFINEMENTS):
+        tell("refine", done, _REFINEMENTS)
+        table = refine_table(table, survey.layers, plan, cache=cache, workers=options.workers)
+        plan = allocate(table, limits, fixed)
+    tell("refine", _REFINEMENTS, _REFINEMENTS)
+    if select is not None:
+        plan = select(Ranked(survey.layers, table, limits, fixed))
+    return Planned(survey.census, survey.layers, with_kept(plan, survey.census), table)
+
+
+def followed(survey: Survey, plan: Plan) -> Planned:
+    """A plan that was given, once all its layers are known to exist and to be factorisable."""
+    check_layers(plan, survey.census, source="plan")
+    return Planned(survey.census, survey.layers, with_kept(plan, survey.census), {})
+
+
+def selected(name: str, seed: int) -> Selecting:
+    """The rule of `tenfold.ranks.select` called `name`."""
+    rule = get_selector(name)
+    return lambda ranked: rule(ranked.table, ranked.limits, ranked.fixed, layers=ranked.layers, seed=seed)
+
+
+def _originally(counted: Census) -> dict[str, float]:
+    """What the network costs, by the names of a budget."""
+    return {"params": counted.params, "macs": counted.macs, "size_bytes": 4 * counted.params}
