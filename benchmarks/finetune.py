@@ -59,11 +59,11 @@ def recovered(row: dict) -> float:
     return next(accuracy for phase, accuracy, _ in row["judged"] if phase == "recovered")
 
 
-def spread(values) -> str:
+def spread(values, form: str = ".2f") -> str:
     """Mean, and the ends where there are several."""
     values = list(values)
-    ends = f" ({min(values):.2f} to {max(values):.2f})" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.2f}{ends}"
+    ends = f" ({min(values):{form}} to {max(values):{form}})" if len(values) > 1 else ""
+    return f"{statistics.mean(values):{form}}{ends}"
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from tenfold.data.dataset import Dataset, Preprocessing, Splits
 from tenfold.layers.census import census
 from tenfold.layers.chain import is_chain
 from tenfold.options import Options
-from tenfold.pipeline import Compressed, Session, compress, plan_for
+from tenfold.pipeline import Compressed, Session, compress, material_of, plan_for
 from tenfold.ranks.table import build_table
 from tenfold.train.batches import Augmentation
 from tenfold.train.evaluate import evaluate
@@ -365,3 +365,42 @@ def test_a_depthwise_network_is_kept_with_a_reason():
     made = compress(net, DATA, budget=Budget(params=1.0), options=ONE_SHOT)
     assert made.plan["layer"] is None
     assert "depthwise" in made.report.layers[1].reason
+
+
+def test_an_impossible_budget_is_refused_before_the_first_fit(monkeypatch):
+    monkeypatch.setattr(
+        "tenfold.pipeline.planning.build_table", lambda *_args, **_options: pytest.fail("fitted")
+    )
+    with pytest.raises(BudgetError, match="the smallest possible is"):
+        compress(small(), DATA, budget=Budget(params=0.001), options=ONE_SHOT)
+
+
+@pytest.mark.parametrize("selector", ["energy", "evbmf", "uniform", "random"])
+def test_every_selector_meets_the_budget(selector):
+    made = compress(small(), DATA, budget=Budget(params=0.8), options=replace(ONE_SHOT, selector=selector))
+    assert made.report.after.params <= 0.8 * made.report.before.params
+    assert made.plan.factorised
+
+
+def test_the_best_snapshot_ships_and_the_last_one_is_told():
+    options = replace(ONE_SHOT, training=Training(epochs=4, batch_size=26, rate=0.5, cycles=4))
+    made = compress(small(), DATA, plan=Plan({"second": Choice("svd", (3,))}), options=options)
+    cycles = [row for row in made.report.history if row["phase"] == "snapshot"]
+    assert [row["epoch"] for row in cycles] == [1, 2, 3, 4]
+    best = max(cycles, key=lambda row: (row["held_out_accuracy"], -row["held_out_loss"]))
+    assert [row for row in cycles if row["chosen"]] == [best]
+    held_out = material_of(small(), DATA, options).held_out
+    assert evaluate(made.model, held_out, RGB).loss == pytest.approx(best["held_out_loss"], rel=1e-5)
+    assert made.report.after.accuracy == evaluate(made.model, DATA.test, RGB).accuracy
+    assert made.report.after_last is not None
+    assert made.report.after_last.params == made.report.after.params
+
+
+def test_measured_rises_stand_beside_the_predicted_ones():
+    plan = Plan({"second": Choice("svd", (3,))})
+    rows = {x.name: x for x in compress(small(), DATA, plan=plan, options=ONE_SHOT).report.layers}
+    assert rows["second"].measured_rise is not None
+    assert rows["second"].measured_rise > 0
+    assert rows["first"].measured_rise is None
+    none = compress(small(), DATA, plan=plan, options=replace(ONE_SHOT, measured=0)).report.layers
+    assert all(x.measured_rise is None for x in none)

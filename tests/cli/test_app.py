@@ -166,7 +166,8 @@ def test_version_and_help() -> None:
 def test_unknown_layer_in_plan(inputs: list[str]) -> None:
     Path("plan.json").write_text('{"33": null}')
     line = refused(changed(inputs, budget=None, plan="plan.json"))
-    assert line == "error: plan.json: no layer '33' in this network; the nearest is 3"
+    path = Path("plan.json").absolute()
+    assert line == f"error: {path}: no layer '33' in this network; the nearest is 3"
 
 
 def test_unknown_scheme_and_architecture(inputs: list[str]) -> None:

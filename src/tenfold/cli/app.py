@@ -180,9 +180,9 @@ def report(
     from tenfold.jobs.report import report as write_report
 
     made = write_report(run)
-    if made.record.report is None:
+    if made.record.report is None and not made.record.planned:
         typer.echo(f"{run} is {made.record.standing}; the page shows what is there", err=True)
-    else:
+    if made.record.report is not None:
         show(report_table(made.record.report))
     typer.echo(f"report: {made.path}")
 

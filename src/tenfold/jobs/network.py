@@ -176,8 +176,19 @@ def filled_in(settings: _Settings, data: Splits) -> _Settings:
         std=data.preprocessing.std,
         padding=settings.padding if settings.padding is not None else _padding(data),
         flip=settings.flip if settings.flip is not None else settings.data not in _MIRRORED,
-        cache=settings.cache or cache_directory() / "fits",
+        cache=(settings.cache or cache_directory() / "fits").absolute(),
+        **_paths(settings),
     )
+
+
+def _paths(settings: NetworkSettings) -> dict[str, object]:
+    """What else names files: a run may be gone on with from another folder."""
+    if not isinstance(settings, CompressSettings):
+        return {}
+    storage = settings.storage
+    if storage is not None and "://" not in storage:
+        storage = str(Path(storage).absolute())
+    return {"storage": storage, "plan": settings.plan and settings.plan.absolute()}
 
 
 def options_of(settings: NetworkSettings) -> Options:

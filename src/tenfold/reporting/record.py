@@ -36,6 +36,11 @@ class Record:
     search: Search | None = None
 
     @property
+    def planned(self) -> bool:
+        """Whether it is a job that ends with the plan, and has one."""
+        return self.settings.get("until") == "plan" and self.plan is not None
+
+    @property
     def standing(self) -> str:
         """Where a run that is not finished stands.
 

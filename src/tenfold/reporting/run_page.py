@@ -43,7 +43,7 @@ def run_page(record: Record) -> Page:
         title=record.name,
         lead=_lead(report, record.settings),
         sections=sections,
-        notice="" if report else f"This run is {record.standing}.",
+        notice="" if report or record.planned else f"This run is {record.standing}.",
     )
 
 

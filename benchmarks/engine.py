@@ -1,0 +1,128 @@
+"""Steps per second of a fine-tuning, beside a plain PyTorch loop over the same network and batches.
+
+    TENFOLD_DATA=FOLDER python benchmarks/engine.py
+
+ResNet-20 at a fifth of its parameters (block terms), batches of 128 of CIFAR-10, in turns: the plain loop, tenfold computing the same thing
+(chains, float32), and tenfold as it chooses. Memory is the highest resident set of a process that does only that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from tenfold.compression.oneshot import decompose_model
+from tenfold.core.plan import Budget
+from tenfold.data.source import load_data
+from tenfold.options import Options
+from tenfold.pipeline import material_of, plan_for
+from tenfold.train.batches import Augmentation, Batches
+from tenfold.train.loop import Step
+from tenfold.train.supervised import Training, train_
+from tenfold.zoo.build import build
+from tenfold.zoo.weights import load_weights
+
+KINDS = ("plain", "the same by tenfold", "tenfold as it chooses")
+ROUNDS, STEPS, WARM = 7, 12, 3
+RESULTS = Path(__file__).parent / "results" / "engine.json"
+
+
+def main() -> None:
+    if len(sys.argv) > 1:
+        walk = walks()[sys.argv[1]]
+        for _ in range(STEPS):
+            next(walk)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        return
+    found = {kind: {"seconds a step": seconds, "MB": memory(kind)} for kind, seconds in timed().items()}
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+    plain = found["plain"]["seconds a step"]
+    print("| loop | steps a second | of the plain loop | memory, MB |\n|---|---|---|---|")
+    for kind, row in found.items():
+        seconds = row["seconds a step"]
+        print(f"| {kind} | {1 / seconds:.2f} | {plain / seconds:.2f} | {row['MB']:.0f} |")
+
+
+def timed() -> dict[str, float]:
+    """Median seconds of a step, the kinds in turns."""
+    every = walks()
+    for walk in every.values():
+        for _ in range(WARM):
+            next(walk)
+    times: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    for _ in range(ROUNDS):
+        for kind, walk in every.items():
+            begin = time.perf_counter()
+            for _ in range(STEPS):
+                next(walk)
+            times[kind].append((time.perf_counter() - begin) / STEPS)
+    return {kind: statistics.median(seconds) for kind, seconds in times.items()}
+
+
+def memory(kind: str) -> float:
+    """Highest resident set of a process of its own, MB."""
+    done = subprocess.run([sys.executable, __file__, kind], check=True, capture_output=True, text=True)
+    return int(done.stdout) / 1024
+
+
+def walks() -> dict[str, Iterator[object]]:
+    """Each kind of training, a step a time, on its own copy of the network."""
+    data = load_data(os.environ["TENFOLD_DATA"] + "/cifar10.zip")
+
+    def training(**how: str) -> Iterator[object]:
+        rows = train_(
+            network(data),
+            data.train,
+            data.preprocessing,
+            settings=Training(epochs=9, **how),
+            augmentation=Augmentation(),
+        )
+        return (row for row in rows if isinstance(row, Step))
+
+    return {
+        "plain": plain(network(data), data),
+        "the same by tenfold": training(form="chain", precision="float32"),
+        "tenfold as it chooses": training(),
+    }
+
+
+def network(data) -> nn.Module:
+    """ResNet-20 at a fifth."""
+    model = build("resnet20", classes=10).eval()
+    load_weights(model, Path(os.environ["TENFOLD_DATA"]) / "cifar10-resnet20.safetensors")
+    options = Options(calibration=64, metric="plain")
+    images = material_of(model, data, options).images
+    plan = plan_for(model, images, data.preprocessing, budget=Budget(params=0.2), options=options).plan
+    made = decompose_model(model, plan, data.preprocessing.apply(images[:1]))
+    return made.to(memory_format=torch.channels_last)
+
+
+def plain(model: nn.Module, data) -> Iterator[object]:
+    """What anyone would write."""
+    batches = Batches(data.train.images, data.preprocessing, Augmentation(), batch_size=128, seed=0)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    model.train()
+    step = 0
+    while True:
+        step += 1
+        images, places = batches.at(step)
+        loss = functional.cross_entropy(model(images), data.train.labels[places])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        yield step
+
+
+if __name__ == "__main__":
+    main()
