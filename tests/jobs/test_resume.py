@@ -20,14 +20,13 @@ from tenfold.config import CompressSettings, read_toml
 from tenfold.core.errors import DataError, InterruptedRunError, RunError
 from tenfold.jobs.compress import resume, run
 
-# The command line with a state written whenever one is kept, so that a second is long enough to be killed in.
-PROGRAM = "import tenfold.train.loop as l; l._SECONDS = 0; from tenfold.cli.app import main; main()"
+PROGRAM = Path(__file__).parent.parent / "quick_states.py"
 MOMENTS = ["search", "fit", "recover", "train", "evaluate", "export"]
 CHANGING = ("seconds", "latency_ms")
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-c", PROGRAM, *arguments]
+    return [sys.executable, str(PROGRAM), *arguments]
 
 
 def environment(tmp_path: Path) -> dict[str, str]:
