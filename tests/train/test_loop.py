@@ -84,7 +84,7 @@ def test_goes_on_with_the_same_bits(stop: int) -> None:
     for _ in range(stop):
         next(steps)
     steps.close()  # as an exception would
-    assert memory.states[-1]["step"] == stop // KEPT * KEPT
+    assert memory.states[-1]["step"] == (stop - 1) // KEPT * KEPT
     second = Bowl()
     torch.nn.init.zeros_(second.x)
     rows = list(loop(second, running=Running(keeper=memory)).run())
@@ -127,6 +127,40 @@ def test_trouble_goes_back_to_the_last_state_at_half_the_rate(value: float) -> N
     assert int(net.calls) == 130
     again = [row for row in rows[place + 1 : -1] if isinstance(row, Step)]
     assert [row.step for row in again] == list(range(51, 131))
+
+
+def test_a_gradient_that_is_not_finite_moves_nothing() -> None:
+    net = Bowl()
+    met = []
+
+    def loss(step: int) -> Loss:
+        found = net()
+        if step == 101 and not met:
+            met.append(step)
+            return Loss(found * float("inf") - found * float("inf"), found)
+        return Loss(found, found)
+
+    rows = list(loop(net, loss=loss).run())
+    (returned,) = [row for row in rows if isinstance(row, Rollback)]
+    assert (returned.step, returned.cause) == (101, "the gradient is not finite")
+    assert all(torch.isfinite(tensor).all() for tensor in tensors_of(net))
+
+
+def test_a_state_whose_next_loss_is_bad_is_not_kept() -> None:
+    net, memory = Bowl(), Memory()
+    spoilt = []
+
+    def loss(step: int) -> Loss:
+        if step == 51 and not spoilt:  # the step before left weights that are finite, and far too large
+            spoilt.append(step)
+            net.x.data.fill_(1e9)
+        found = net()
+        return Loss(found, found)
+
+    rows = list(loop(net, 60, loss=loss, running=Running(keeper=memory)).run())
+    place = next(n for n, row in enumerate(rows) if isinstance(row, Rollback))
+    assert rows[place].step == 51
+    assert rows[place + 1].step == 1
 
 
 def test_three_returns_to_one_state_are_enough() -> None:

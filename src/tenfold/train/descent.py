@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -12,8 +14,8 @@ __all__ = ["descend"]
 
 def descend(
     loss: Tensor, optimiser: torch.optim.Optimizer, *, rate: float, clip: float, team: Team = ALONE
-) -> None:
-    """Step all parameters of `optimiser` against the gradient of `loss`.
+) -> float:
+    """Step all parameters of `optimiser` against the gradient of `loss`, if that is finite.
 
     Args:
         loss: a scalar that they were computed into; its graph is used up.
@@ -22,9 +24,13 @@ def descend(
         clip: the gradient is scaled down to this norm, over all parameters together, above 0.
         team: processes whose mean gradient is taken.
 
+    Returns:
+        The norm of the gradient before it was scaled down; at NaN or inf no step was made.
+
     Example:
         >>> x = torch.ones(1, requires_grad=True)
         >>> descend((3 * x).sum(), torch.optim.SGD([x], lr=1.0), rate=0.5, clip=1.0)
+        3.0
         >>> round(float(x.detach()), 3)
         0.5
     """
@@ -32,7 +38,9 @@ def descend(
     loss.backward()
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     team.mean_(p.grad for p in parameters if p.grad is not None)
-    torch.nn.utils.clip_grad_norm_(parameters, clip)
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-    optimiser.step()
+    norm = float(torch.nn.utils.clip_grad_norm_(parameters, clip))
+    if math.isfinite(norm):
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        optimiser.step()
+    return norm

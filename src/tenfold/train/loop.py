@@ -135,8 +135,9 @@ class Descent:
 class Loop:
     """A descent that can be broken off at any moment.
 
-    A loss that is not finite, or ten times the first one (or `floor`, if that is more), goes back to the last
-    state that was kept, at half the rate; after three returns to one state it is an error.
+    A gradient or loss that is not finite, or a loss ten times the first one (or `floor`, if that is more),
+    goes back to the last state that was kept, at half the rate; after three returns to one state it is an error. A
+    state is kept once the loss that follows from it is known to be sound.
     """
 
     def __init__(
@@ -181,10 +182,8 @@ class Loop:
             while self._step < len(self._settings.rates):
                 rows = self._advance()
                 self._rows += rows
-                stepped = isinstance(rows[0], Step)
-                if stepped and (self._step % _KEPT == 0 or self._step == len(self._settings.rates)):
-                    self._keep()
                 yield from rows
+            self._keep(self._state())
         finally:
             self._write()
         last = self._last or tensors_of(self._model)
@@ -192,7 +191,7 @@ class Loop:
 
     def _advance(self) -> list[Step | Rollback | Snapshot]:
         """One step, or a return."""
-        step = self._step + 1
+        step, before = self._step + 1, self._state() if self._step % _KEPT == 0 else None
         rate = self._scale * self._settings.rates[step - 1]
         with seeded(self._running.seed + _DRAWN, step):
             loss = self._loss(step)
@@ -201,11 +200,19 @@ class Loop:
             self._limit = _BLOW_UP * max(told, self._settings.floor)
         if not told <= self._limit:
             return [self._return(step, rate, f"the loss is {told:.4g}")]
-        descend(loss.total, self._optimiser, rate=rate, clip=self._settings.clip, team=self._running.team)
+        if before is not None and self._step > self._kept["step"]:
+            self._keep(before)
+        if not self._descended(loss.total, rate):
+            return [self._return(step, rate, "the gradient is not finite")]
         self._step = step
         if self._average:
             self._averaged(self._average, [p.detach() for p in self._model.parameters()], step)
         return [Step(step, told, rate), *(self._snapshot() if step in self._settings.ends else ())]
+
+    def _descended(self, loss: Tensor, rate: float) -> bool:
+        """One step of the optimiser, unless the gradient is not finite."""
+        clip, team = self._settings.clip, self._running.team
+        return math.isfinite(descend(loss, self._optimiser, rate=rate, clip=clip, team=team))
 
     def _return(self, step: int, rate: float, cause: str) -> Rollback:
         """Go back to the state that was kept."""
@@ -242,18 +249,16 @@ class Loop:
 
     def _check(self, state: Mapping[str, Any]) -> None:
         """Refuse the state of another network or schedule."""
-        shapes = [tuple(tensor.shape) for tensor in state["tensors"]]
-        if shapes != [tuple(tensor.shape) for tensor in _live(self._model)] or state["step"] > len(
-            self._settings.rates
-        ):
+        found, own = ([tuple(t.shape) for t in tensors] for tensors in (state["tensors"], _live(self._model)))
+        if found != own or state["step"] > len(self._settings.rates):
             raise RunError(
                 "the state that was kept is of another network or schedule; remove the run's checkpoint to "
                 "begin anew"
             )
 
-    def _keep(self) -> None:
-        """Keep the present state in memory, and now and then for another process."""
-        self._kept, self._returns = self._state(), 0
+    def _keep(self, state: dict[str, Any]) -> None:
+        """Keep a state in memory, and now and then for another process."""
+        self._kept, self._returns = state, 0
         if time.monotonic() - self._written >= _SECONDS:
             self._write()
 
