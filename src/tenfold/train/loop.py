@@ -136,8 +136,8 @@ class Loop:
     """A descent that can be broken off at any moment.
 
     A gradient or loss that is not finite, or a loss ten times the first one (or `floor`, if that is more),
-    goes back to the last state that was kept, at half the rate; after three returns to one state it is an error. A
-    state is kept once the loss that follows from it is known to be sound.
+    goes back to the last state that was kept, at half the rate; after three returns to one state it is an
+    error. A state is kept once the loss that follows from it is known to be sound.
     """
 
     def __init__(
