@@ -60,10 +60,11 @@ def main() -> None:
     if arguments.action == "table":
         print("\n\n".join(filter(None, map(table, groups))))
         return
+    held_out = ("--held-out", "5000")
     for seed, group in itertools.product(range(arguments.seeds), groups):
         for ratio, (name, options) in itertools.product(RATIOS.get(group, (PLAIN,)), GROUPS[group].items()):
             key = f"{group} {ratio:g}x {name} seed {seed}"
-            runs.keep("ablations", key, NETWORK, ratio, seed, *options)
+            runs.keep("ablations", key, NETWORK, ratio, seed, *held_out, *options)
 
 
 def table(group: str) -> str:

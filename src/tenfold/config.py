@@ -228,7 +228,7 @@ class CompressSettings(NetworkSettings):
     )
     plan: Path | None = Field(None, description="Edited plan.json of an earlier run, instead of a budget.")
     held_out: int = Field(
-        5000, ge=0, description="Training images kept aside to judge by; at most a fifth of them are."
+        2000, ge=0, description="Training images kept aside to judge by; at most a fifth of them are."
     )
     selector: SelectorName = Field(
         "allocation",
@@ -254,7 +254,7 @@ class CompressSettings(NetworkSettings):
         None, description="A limited cost that the loss is weighed against, for a front instead of one plan."
     )
     recovery_steps: int = Field(
-        250, ge=0, description="Steps of the recovery without labels, which matches the original's logits."
+        220, ge=0, description="Steps of the recovery without labels, which matches the original's logits."
     )
     recovery_rate: float = Field(2e-3, gt=0, le=1, description="Highest learning rate of the recovery.")
     recovery_batch: int = Field(128, ge=1, description="Images a step of the recovery.")

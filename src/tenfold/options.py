@@ -64,7 +64,7 @@ class Options:
 
     metric: MetricKind = "logits"
     calibration: int = 2000
-    held_out: int = 5000
+    held_out: int = 2000
     selector: SelectorName = "allocation"
     searching: Searching = field(default_factory=Searching)
     recovery: Recovery = field(default_factory=Recovery)

@@ -42,7 +42,7 @@ class Recovery:
         precision: of the passes; likewise.
     """
 
-    steps: int = 250
+    steps: int = 220
     batch_size: int = 128
     rate: float = 2e-3
     features: float = 100.0
