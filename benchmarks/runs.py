@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
+RUNS = Path(__file__).parent / "runs"
 
 
 def load(name: str) -> dict[str, dict]:
@@ -25,32 +25,27 @@ def keep(name: str, key: str, network: str, ratio: float, seed: int, *options: s
     if key in load(name):
         return
     print(key, flush=True)
-    found = compress(network, ratio, seed, *options)
+    found = compress(RUNS / re.sub(r"[^a-z0-9.]+", "-", f"{name} {key}"), network, ratio, seed, *options)
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{name}.json"
     file.write_text(json.dumps({**load(name), key: found}, indent=1) + "\n")
     print(found, flush=True)
 
 
-def compress(network: str, ratio: float, seed: int, *options: str) -> dict:
-    """One run in a process of its own; TENFOLD_DATA is the folder of cifar10.zip and of the checkpoints."""
+def compress(out: Path, network: str, ratio: float, seed: int, *options: str) -> dict:
+    """One run in a process of its own, which is gone on with if it was stopped before.
+
+    TENFOLD_DATA is the folder of cifar10.zip and of the checkpoints.
+    """
     data = Path(os.environ["TENFOLD_DATA"])
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "run"
-        command = [sys.executable, "-m", "tenfold", "compress", "--arch", network, "--out", str(out)]
-        command += [
-            "--weights",
-            str(data / f"cifar10-{network}.safetensors"),
-            "--data",
-            str(data / "cifar10.zip"),
-        ]
+    if (out / "job.toml").exists():
+        command = ["resume", str(out)]
+    else:
+        command = ["compress", "--arch", network, "--data", str(data / "cifar10.zip"), "--out", str(out)]
+        command += ["--weights", str(data / f"cifar10-{network}.safetensors")]
         command += ["--budget", f"params={1 / ratio}", "--seed", str(seed), *options]
-        begin = time.perf_counter()
-        subprocess.run(command, check=True)
-        return {
-            **figures(json.loads((out / "report.json").read_text())),
-            "seconds": round(time.perf_counter() - begin),
-        }
+    subprocess.run([sys.executable, "-m", "tenfold", *command], check=True)
+    return figures(json.loads((out / "report.json").read_text()))
 
 
 def figures(report: dict) -> dict:
@@ -68,6 +63,7 @@ def figures(report: dict) -> dict:
         "judged": [[row["phase"], row["held_out_accuracy"], row["held_out_loss"]] for row in judged],
         "epochs": report["settings"]["epochs"],
         "phases": report["seconds"],
+        "seconds": round(sum(report["seconds"].values())),
         "machine": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
     }
