@@ -81,8 +81,18 @@ def fit_plan(
     return fits
 
 
-def fit_layer(layer: Layer, choice: Choice, *, sweeps: int = 200, seed: int = 0) -> Fitted:
+def fit_layer(
+    layer: Layer, choice: Choice, *, sweeps: int = 200, seed: int = 0, start: Weights | None = None
+) -> Fitted:
     """Fit one layer, group by group.
+
+    Args:
+        layer: kernel and metric.
+        choice: scheme and rank.
+        sweeps: most sweeps of an iterative fit.
+        seed: of random starts.
+        start: weights of a chain of this choice that the fit begins with and is never worse than; for a layer
+            in the plain metric, whose coordinates are those of the chain.
 
     Raises:
         UnknownNameError: no such scheme.
@@ -91,15 +101,22 @@ def fit_layer(layer: Layer, choice: Choice, *, sweeps: int = 200, seed: int = 0)
     """
     scheme = get_scheme(choice.scheme)
     stages = _checked_stages(layer, scheme, choice)
+    starts = _by_group(start, layer.spec.groups)
     groups, outcome = [], ""
-    for kernel, metric in zip(layer.kernels(), layer.metrics, strict=True):
-        found = scheme.fit(
-            metric.whiten(kernel, separable=scheme.separable), choice.rank, sweeps=sweeps, seed=seed
-        )
+    for kernel, metric, begin in zip(layer.kernels(), layer.metrics, starts, strict=True):
+        whitened = metric.whiten(kernel, separable=scheme.separable)
+        found = scheme.fit(whitened, choice.rank, start=begin, sweeps=sweeps, seed=seed)
         groups.append(balance(stages, _unwhiten(scheme, metric, found.weights)))
         outcome = found.outcome.value
     weights = tuple(torch.cat(parts) for parts in zip(*groups, strict=True))
     return _measured(layer, choice, repeat_groups(stages, layer.spec.groups), weights, outcome)
+
+
+def _by_group(start: Weights | None, groups: int) -> Sequence[Weights | None]:
+    """The part of a chain's weights that belongs to each group of its layer."""
+    if start is None:
+        return [None] * groups
+    return list(zip(*(weight.chunk(groups) for weight in start), strict=True))
 
 
 def _checked_stages(layer: Layer, scheme: Scheme, choice: Choice) -> tuple[Stage, ...]:

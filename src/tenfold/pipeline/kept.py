@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from tenfold.compression.fit import Fitted
+from tenfold.compression.stored import fits_from_rows, fits_to_rows
 from tenfold.core.errors import RunError
-from tenfold.core.plan import Choice, Plan
-from tenfold.core.shapes import Stage
+from tenfold.core.plan import Plan
 
-__all__ = ["from_state", "to_state"]
+__all__ = ["check_digest", "from_state", "to_state"]
 
 
 def to_state(plan: Plan, fits: Mapping[str, Fitted], digest: str) -> dict[str, Any]:
@@ -22,19 +21,7 @@ def to_state(plan: Plan, fits: Mapping[str, Fitted], digest: str) -> dict[str, A
         fits: of those that are factorised.
         digest: of the network and the images that they were made with.
     """
-    rows = {
-        name: {
-            "scheme": fitted.choice.scheme,
-            "rank": list(fitted.choice.rank),
-            "stages": [asdict(stage) for stage in fitted.stages],
-            "weights": list(fitted.weights),
-            "error": fitted.error,
-            "rise": fitted.rise,
-            "outcome": fitted.outcome,
-        }
-        for name, fitted in fits.items()
-    }
-    return {"plan": plan.to_json(), "fits": rows, "digest": digest}
+    return {"plan": plan.to_json(), "fits": fits_to_rows(fits), "digest": digest}
 
 
 def from_state(state: Mapping[str, Any], digest: str) -> tuple[Plan, dict[str, Fitted]]:
@@ -43,24 +30,17 @@ def from_state(state: Mapping[str, Any], digest: str) -> tuple[Plan, dict[str, F
     Raises:
         RunError: it was made with another network or other images.
     """
+    check_digest(state, digest)
+    return Plan.from_json(state["plan"]), fits_from_rows(state["fits"])
+
+
+def check_digest(state: Mapping[str, Any], digest: str) -> None:
+    """Refuse a state that was made with another network or other images.
+
+    Raises:
+        RunError: it was.
+    """
     if state["digest"] != digest:
         raise RunError(
             "the network or the images are not those that the run was begun with; put them back or begin anew"
         )
-    fits = {
-        name: Fitted(
-            choice=Choice(row["scheme"], tuple(row["rank"])),
-            stages=tuple(Stage(**{k: _frozen(v) for k, v in stage.items()}) for stage in row["stages"]),
-            weights=tuple(row["weights"]),
-            error=row["error"],
-            rise=row["rise"],
-            outcome=row["outcome"],
-        )
-        for name, row in state["fits"].items()
-    }
-    return Plan.from_json(state["plan"]), fits
-
-
-def _frozen(value: Any) -> Any:
-    """A tuple where a state has a list."""
-    return tuple(value) if isinstance(value, list) else value
