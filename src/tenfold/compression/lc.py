@@ -258,7 +258,10 @@ def _feasibility(weights: Kernels, fits: Mapping[str, Fitted]) -> float:
 
 def _kept(weights: Kernels) -> dict[str, Tensor]:
     """Copies that whoever trains cannot change."""
-    return {name: w.detach().double().cpu().clone() for name, w in weights.items()}
+    return {
+        name: w.detach().double().cpu().clone(memory_format=torch.contiguous_format)
+        for name, w in weights.items()
+    }
 
 
 def _check(number: int, mu: float, weights: Kernels) -> None:

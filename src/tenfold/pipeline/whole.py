@@ -6,15 +6,11 @@ census -> moments -> table -> plan -> fit -> apply -> recover (-> train) -> repo
 from __future__ import annotations
 
 import copy
-import platform
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
-from time import perf_counter
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tenfold.compression.fit import Fitted, fit_plan
 from tenfold.compression.layers import layer_reports
@@ -23,10 +19,10 @@ from tenfold.compression.rises import measured_rises
 from tenfold.core.plan import Budget, Plan
 from tenfold.core.report import Measures, Report
 from tenfold.data.dataset import Splits
-from tenfold.layers.census import Census, census
 from tenfold.options import Options, Progress
 from tenfold.pipeline.kept import from_state, to_state
 from tenfold.pipeline.material import Material, material_of
+from tenfold.pipeline.measuring import Measuring, Watch, versions
 from tenfold.pipeline.mending import Mending
 from tenfold.pipeline.planning import (
     Planned,
@@ -41,13 +37,11 @@ from tenfold.pipeline.planning import (
 from tenfold.pipeline.searching import best_plan, search_ranks
 from tenfold.pipeline.session import Session
 from tenfold.runs.checkpoint import Checkpoint
-from tenfold.train.evaluate import evaluate
-from tenfold.train.loop import fill_, tensors_of
 from tenfold.train.team import Team
 
 __all__ = ["Compressed", "compress", "search_plan"]
 
-_FITTED, _SECONDS = "fitted", "seconds"
+_FITTED = "fitted"
 
 
 @dataclass(frozen=True)
@@ -147,26 +141,6 @@ def _planned(
     return allocated(survey, budget, scheme, options, tell, select)
 
 
-class _Watch:
-    """Seconds by phase, those of earlier processes that finished theirs included."""
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        """Begin with what is kept."""
-        self._checkpoint = checkpoint
-        self.seconds: dict[str, float] = checkpoint.load(_SECONDS) or {}
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Time a phase."""
-        begin = perf_counter()
-        yield
-        self.seconds[name] = round(self.seconds.get(name, 0.0) + perf_counter() - begin, 3)
-
-    def keep(self) -> None:
-        """Let a process that goes on from here know."""
-        self._checkpoint.save(_SECONDS, self.seconds)
-
-
 @dataclass
 class _Whole:
     """The phases, in order; each goes on from what an earlier process kept of it."""
@@ -178,7 +152,7 @@ class _Whole:
 
     def run(self, plan: Callable[[], Planned]) -> tuple[nn.Module, Plan, Report]:
         """Everything, with what makes the plan if none is kept."""
-        watch, material = _Watch(self.checkpoint), self.material
+        watch, material = Watch(self.checkpoint), self.material
         if self.team.rank > 0:
             self.team.wait()  # for the first process, whose checkpoint says how the network looks
         chosen, fits = self._fitted(watch, plan)
@@ -197,7 +171,7 @@ class _Whole:
             watch.keep()
         return made, chosen, self._measured(watch, chosen, fits, mending)
 
-    def _fitted(self, watch: _Watch, plan: Callable[[], Planned]) -> tuple[Plan, dict[str, Fitted]]:
+    def _fitted(self, watch: Watch, plan: Callable[[], Planned]) -> tuple[Plan, dict[str, Fitted]]:
         """The plan, and its chains."""
         state = self.checkpoint.load(_FITTED)
         if state is not None:
@@ -217,13 +191,14 @@ class _Whole:
         watch.keep()
         return planned.plan, fits
 
-    def _measured(self, watch: _Watch, plan: Plan, fits: dict[str, Fitted], mending: Mending) -> Report:
+    def _measured(self, watch: Watch, plan: Plan, fits: dict[str, Fitted], mending: Mending) -> Report:
         """What there is to tell."""
         original, made = self.material.original, mending.made
-        counted, smaller = self._counted(original), self._counted(made)
+        measuring = Measuring(self.material, self.team, self.tell)
+        counted, smaller = measuring.counted(original), measuring.counted(made)
         with watch.phase("evaluate"):
-            before, after = self._accuracy(original, 0), self._accuracy(made, 1)
-            last = None if mending.last is None else self._accuracy_with(made, mending.last, after)
+            before, after = measuring.accuracy(original, 0), measuring.accuracy(made, 1)
+            last = None if mending.last is None else measuring.accuracy_with(made, mending.last, after)
             rises = self._rises(fits)
         return Report(
             before=Measures(counted.params, counted.macs, before),
@@ -231,32 +206,9 @@ class _Whole:
             after_last=None if last is None else Measures(smaller.params, smaller.macs, last),
             layers=layer_reports(plan, fits, counted, smaller, rises),
             seconds=watch.seconds,
-            versions=_versions(),
+            versions=versions(),
             history=tuple(mending.history),
         )
-
-    def _counted(self, model: nn.Module) -> Census:
-        """A network, counted on an image."""
-        return census(model, self.material.data.preprocessing.apply(self.material.images[:1]))
-
-    def _accuracy(self, model: nn.Module, done: int) -> float:
-        """Percent of the test images, the `done`-th network of two."""
-        data = self.material.data
-        self.tell("evaluate", done, 2)
-        accuracy = evaluate(model, data.test, data.preprocessing, team=self.team).accuracy
-        self.tell("evaluate", done + 1, 2)
-        return accuracy
-
-    def _accuracy_with(self, made: nn.Module, tensors: list[Tensor], known: float) -> float:
-        """Percent of the test images with other parameters and buffers, where they are others."""
-        own = tensors_of(made)
-        if all(map(torch.equal, own, tensors)):
-            return known
-        fill_(made, tensors)
-        try:
-            return self._accuracy(made, 1)
-        finally:
-            fill_(made, own)
 
     def _rises(self, fits: dict[str, Fitted]) -> dict[str, float]:
         """What each layer alone costs, on held-out images, or calibration images where there are none."""
@@ -265,9 +217,3 @@ class _Whole:
         if not count:
             return {}
         return measured_rises(material.original, fits, material.data.preprocessing.apply(images[:count]))
-
-
-def _versions() -> dict[str, str]:
-    """What the figures depend on."""
-    packages = ("tenfold", "torch", "numpy", "scipy", "onnx", "onnxruntime")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}

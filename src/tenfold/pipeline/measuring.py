@@ -1,0 +1,89 @@
+"""What a finished network is worth, and how long it took to make."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from time import perf_counter
+
+import torch
+from torch import Tensor, nn
+
+from tenfold.layers.census import Census, census
+from tenfold.options import Progress
+from tenfold.pipeline.material import Material
+from tenfold.runs.checkpoint import Checkpoint
+from tenfold.train.evaluate import evaluate
+from tenfold.train.loop import fill_, tensors_of
+from tenfold.train.team import Team
+
+__all__ = ["Measuring", "Watch", "versions"]
+
+_SECONDS = "seconds"
+
+
+class Watch:
+    """Seconds by phase, those of earlier processes that finished theirs included."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Begin with what is kept."""
+        self._checkpoint = checkpoint
+        self.seconds: dict[str, float] = checkpoint.load(_SECONDS) or {}
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time a phase."""
+        begin = perf_counter()
+        yield
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + perf_counter() - begin, 3)
+
+    def keep(self) -> None:
+        """Let a process that goes on from here know."""
+        self._checkpoint.save(_SECONDS, self.seconds)
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """Counts networks, and tests them.
+
+    Attributes:
+        material: images.
+        team: the processes that test together.
+        tell: told what is going on.
+    """
+
+    material: Material
+    team: Team
+    tell: Progress
+
+    def counted(self, model: nn.Module) -> Census:
+        """A network, counted on an image."""
+        return census(model, self.material.data.preprocessing.apply(self.material.images[:1]))
+
+    def accuracy(self, model: nn.Module, done: int) -> float:
+        """Percent of the test images, the `done`-th network of two."""
+        data = self.material.data
+        self.tell("evaluate", done, 2)
+        accuracy = evaluate(model, data.test, data.preprocessing, team=self.team).accuracy
+        self.tell("evaluate", done + 1, 2)
+        return accuracy
+
+    def accuracy_with(self, made: nn.Module, tensors: list[Tensor], known: float) -> float:
+        """Percent of the test images with other parameters and buffers, where they are others."""
+        own = tensors_of(made)
+        if all(map(torch.equal, own, tensors)):
+            return known
+        fill_(made, tensors)
+        try:
+            return self.accuracy(made, 1)
+        finally:
+            fill_(made, own)
+
+
+def versions() -> dict[str, str]:
+    """What the figures depend on."""
+    packages = ("tenfold", "torch", "numpy", "scipy", "onnx", "onnxruntime")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
