@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tenfold.core.names import CostName, MetricKind, SamplerName, SelectorName, SpaceName
+from tenfold.core.names import CostName, LearnedRanks, MetricKind, SamplerName, SelectorName, SpaceName
 from tenfold.train.batches import Augmentation
 from tenfold.train.recover import Recovery
 from tenfold.train.supervised import Training
 
-__all__ = ["Options", "Progress", "Searching"]
+__all__ = ["Learning", "Options", "Progress", "Searching"]
 
 Progress = Callable[[str, int, int], None]
 """Called with (phase, done, in all) whenever something was done."""
@@ -43,6 +43,40 @@ class Searching:
 
 
 @dataclass(frozen=True)
+class Learning:
+    """Settings of learning-compression beside those of `Options`.
+
+    Attributes:
+        training: of the L steps: optimiser, batches, highest rate, schedule; its epochs, cycles, distillation
+            and averaging are not looked at.
+        epochs: of each L step, at least 1.
+        warm_up: as many epochs as this many L steps have are made before the first fit, at least 0.
+        steps: L steps under the constraint at most, at least 0.
+        mu: weight of the constraint in the first of them, above 0.
+        growth: what it is multiplied by after each, at least 1.
+        multipliers: whether there are multipliers (augmented Lagrangian) or none (quadratic penalty).
+        tolerance: ||w - Delta|| / ||w|| at which no further L step is made; 0 makes all.
+        ranks: what chooses the ranks; see `tenfold.core.names.LearnedRanks`.
+        choices: C steps, from the first one on, at which ranks are chosen, at least 1.
+        generous: what the budget is multiplied by at the first of them, at least 1; at the last it is 1.
+        sweeps: of an iterative fit, which goes on from the last one.
+    """
+
+    training: Training = field(default_factory=lambda: Training(rate=0.1, schedule="exp-cyclic"))
+    epochs: int = 2
+    warm_up: int = 3
+    steps: int = 10
+    mu: float = 1e-3
+    growth: float = 2.0
+    multipliers: bool = True
+    tolerance: float = 1e-3
+    ranks: LearnedRanks = "allocation"
+    choices: int = 4
+    generous: float = 2.0
+    sweeps: int = 50
+
+
+@dataclass(frozen=True)
 class Options:
     """Everything about a compression but the budget and the scheme.
 
@@ -54,6 +88,7 @@ class Options:
         searching: how, where that is Bayesian optimisation.
         recovery: the label-free recovery after the layers are replaced.
         training: the fine-tuning with labels after that; none by default.
+        learning: learning-compression, where the network is made by that.
         augmentation: how training images are varied.
         cut_out: side of a black square on the images of the fine-tuning, in pixels; 0 for none.
         measured: most images on which the rise of the logit error is measured layer by layer; 0 for none.
@@ -69,6 +104,7 @@ class Options:
     searching: Searching = field(default_factory=Searching)
     recovery: Recovery = field(default_factory=Recovery)
     training: Training = field(default_factory=Training)
+    learning: Learning = field(default_factory=Learning)
     augmentation: Augmentation = field(default_factory=Augmentation)
     cut_out: int = 0
     measured: int = 100

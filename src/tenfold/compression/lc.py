@@ -32,6 +32,7 @@ from tenfold.ranks.table import Layer
 
 __all__ = [
     "CStep",
+    "Kernels",
     "LStep",
     "LcSettings",
     "LcState",

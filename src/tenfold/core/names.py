@@ -10,6 +10,7 @@ from typing import Literal
 __all__ = [
     "CostName",
     "FormName",
+    "LearnedRanks",
     "MetricKind",
     "PrecisionName",
     "SamplerName",
@@ -41,3 +42,7 @@ SamplerName = Literal["tenfold", "gp", "tpe", "nsga2", "random"]
 
 CostName = Literal["params", "macs", "size_bytes"]
 """What a budget may limit."""
+
+LearnedRanks = Literal["allocation", "evbmf", "fixed"]
+"""How learning-compression chooses ranks: by predicted rise under the budget; outer ones by weakened EVBMF,
+inner ones by predicted rise; once, one share for all layers."""

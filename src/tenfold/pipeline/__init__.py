@@ -1,5 +1,6 @@
 """The whole way: a trained network and images in, a compressed network, its plan and its report out."""
 
+from tenfold.pipeline.learning import learn
 from tenfold.pipeline.material import material_of
 from tenfold.pipeline.planning import Planned, plan_for
 from tenfold.pipeline.searching import Searched
@@ -12,6 +13,7 @@ __all__ = [
     "Searched",
     "Session",
     "compress",
+    "learn",
     "material_of",
     "plan_for",
     "search_plan",

@@ -20,7 +20,17 @@ from tenfold.core.shapes import ConvSpec, Pair, Rank, dense_macs, dense_params, 
 from tenfold.schemes.base import Scheme
 from tenfold.schemes.registry import candidates_of, get_scheme
 
-__all__ = ["Candidate", "FitCache", "Layer", "Table", "build_table", "outline", "refine_table"]
+__all__ = [
+    "Candidate",
+    "FitCache",
+    "Layer",
+    "Table",
+    "build_table",
+    "outline",
+    "outline_of",
+    "priced",
+    "refine_table",
+]
 
 _BYTES = 4  # what ships is float32, whatever the weights are while they are fitted
 # Sweeps of an iterative fit in the table, and of kernels so large that a sweep takes a second.
@@ -159,6 +169,41 @@ def refine_table(
     for task, rises in _solve(tasks, cache, workers):
         finer[task.layer.name] += _candidates(task, rises)
     return finer
+
+
+def priced(
+    layers: Iterable[Layer], scheme: str, ranks: Mapping[str, Iterable[Rank]], *, workers: int = 1
+) -> dict[str, tuple[Candidate, ...]]:
+    """A table of one scheme at ranks that are given.
+
+    Args:
+        layers: what may be factorised.
+        scheme: of all candidates; not "auto".
+        ranks: feasible ones by layer; those that save neither parameters nor MACs are left out.
+        workers: processes to fit in, at least 1.
+    """
+    tasks = _tasks_of(layers, scheme, ranks)
+    solved = _solve(tasks, None, workers)
+    return {task.layer.name: (_kept(task.layer), *_candidates(task, rises)) for task, rises in solved}
+
+
+def outline_of(
+    layers: Iterable[Layer], scheme: str, ranks: Mapping[str, Iterable[Rank]]
+) -> dict[str, tuple[Candidate, ...]]:
+    """The table of `priced` before anything is fitted: all costs, every rise 0."""
+    return {
+        task.layer.name: (_kept(task.layer), *_candidates(task, dict.fromkeys(task.ranks, 0.0)))
+        for task in _tasks_of(layers, scheme, ranks)
+    }
+
+
+def _tasks_of(layers: Iterable[Layer], scheme: str, ranks: Mapping[str, Iterable[Rank]]) -> list[_Task]:
+    """The fits of one scheme at those of the ranks that save something."""
+    made = get_scheme(scheme)
+    return [
+        _Task(layer, scheme, tuple(rank for rank in ranks[layer.name] if _saves(layer, made, rank)))
+        for layer in layers
+    ]
 
 
 def _tasks(layer: Layer, scheme: str) -> Iterator[_Task]:

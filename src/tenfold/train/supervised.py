@@ -21,7 +21,7 @@ from tenfold.train.running import Running
 from tenfold.train.schedules import cycle_ends, rates
 from tenfold.train.synchronised import synchronised
 
-__all__ = ["Training", "train_"]
+__all__ = ["Training", "sgd", "train_"]
 
 _CLIP = 5.0
 _PLAIN = Running()
@@ -124,10 +124,10 @@ def train_(
             averaging=settings.averaging,
             ends=cycle_ends(steps, settings.cycles),
         )
-        yield from Loop(model, _sgd(model, settings), loss, descent, running).run()
+        yield from Loop(model, sgd(model, settings), loss, descent, running).run()
 
 
-def _sgd(model: nn.Module, settings: Training) -> torch.optim.SGD:
+def sgd(model: nn.Module, settings: Training) -> torch.optim.SGD:
     """The optimiser of the settings."""
     return torch.optim.SGD(
         model.parameters(),

@@ -1,0 +1,131 @@
+"""The ranks of learning-compression, chosen anew while the kernels take shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from torch import Tensor, nn
+
+from tenfold.compression.layers import with_kept
+from tenfold.core.plan import Budget, Plan
+from tenfold.options import Learning, Progress
+from tenfold.pipeline.material import Material
+from tenfold.pipeline.planning import Ranked, Survey, allocated, followed, selected, surveyed
+from tenfold.ranks.composite import COMPOSITES, composite_plan
+from tenfold.ranks.table import Layer
+
+__all__ = ["Chooser", "Chosen"]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A choice of ranks.
+
+    Attributes:
+        plan: names every layer.
+        limits: what it was allowed to ship, by cost name, absolute; empty for a plan that was given.
+        weakening: of the EVBMF ranks, in [-1, 1]; None where they were chosen otherwise.
+    """
+
+    plan: Plan
+    limits: dict[str, float]
+    weakening: float | None = None
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """Chooses ranks at some of the C steps; at the others the last ones hold.
+
+    Attributes:
+        material: images and options.
+        budget: what may ship in the end.
+        scheme: of the candidates.
+        plan: ranks that are given, instead of a budget.
+        tell: told what is going on.
+    """
+
+    material: Material
+    budget: Budget | None
+    scheme: str
+    plan: Plan | None
+    tell: Progress
+
+    @property
+    def learning(self) -> Learning:
+        """When, how, and how generously at first."""
+        return self.material.options.learning
+
+    @property
+    def choices(self) -> int:
+        """C steps, from step 0 on, at which ranks are chosen."""
+        if self.plan is not None or self.learning.ranks == "fixed":
+            return 1
+        return max(1, min(self.learning.choices, self.learning.steps + 1))
+
+    def generosity(self, number: int) -> float:
+        """What the budget is multiplied by at a step: from `generous` down to 1, in equal ratios."""
+        last = self.choices - 1
+        return self.learning.generous ** (1 - number / last) if last else 1.0
+
+    def at(self, number: int, network: nn.Module, targets: Mapping[str, Tensor]) -> Chosen:
+        """The ranks of a step that is below `choices`.
+
+        Args:
+            number: of the step, from 0.
+            network: as it is trained so far, whose moments weigh errors; not changed.
+            targets: the kernels that chains are fitted to, by layer.
+
+        Raises:
+            BudgetError: the budget cannot be met.
+            PlanError: there is neither a budget nor a plan, or the plan does not fit the network.
+        """
+        material, options = self.material, replace(self.material.options, cache=None)
+        survey = surveyed(network, material.images, material.data.preprocessing, options, self.tell)
+        if self.plan is not None:
+            return Chosen(with_kept(followed(survey, self.plan).plan, survey.census), {})
+        aimed = Survey(survey.census, [_aimed(layer, targets[layer.name]) for layer in survey.layers])
+        limits = self._limits(survey, number)
+        weakening: list[float] = []
+
+        def select(ranked: Ranked) -> Plan:
+            if self.learning.ranks == "evbmf" and self.scheme in COMPOSITES:
+                plan, found = composite_plan(
+                    self.scheme,
+                    ranked.table,
+                    ranked.limits,
+                    ranked.fixed,
+                    ranked.layers,
+                    workers=options.workers,
+                )
+                weakening.append(found)
+                return plan
+            return selected(_RULES[self.learning.ranks], options.seed)(ranked)
+
+        budget = limits and Budget(**limits)
+        planned = allocated(aimed, budget or None, self.scheme, options, self.tell, select)
+        return Chosen(planned.plan, limits, weakening[0] if weakening else None)
+
+    def _limits(self, survey: Survey, number: int) -> dict[str, float]:
+        """What may ship at a step; never more than the network itself."""
+        if self.budget is None:
+            return {}
+        original = {
+            "params": survey.census.params,
+            "macs": survey.census.macs,
+            "size_bytes": 4 * survey.census.params,
+        }
+        factor = self.generosity(number)
+        return {
+            name: min(limit * factor, float(original[name]))
+            for name, limit in self.budget.limits(original).items()
+        }
+
+
+_RULES = {"allocation": "allocation", "evbmf": "evbmf", "fixed": "uniform"}
+"""What chooses ranks from a table; those that stay as they were at first must not hang on random kernels."""
+
+
+def _aimed(layer: Layer, target: Tensor) -> Layer:
+    """The layer with the kernel that its chain is fitted to."""
+    return replace(layer, weight=target.double().reshape(layer.spec.shape))

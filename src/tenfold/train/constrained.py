@@ -1,0 +1,136 @@
+"""The L step of learning-compression: a stretch of training whose kernels are drawn to centres."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tenfold.compression.lc import Penalty
+from tenfold.data.dataset import Dataset, Preprocessing
+from tenfold.train.batches import Augmentation, Batches
+from tenfold.train.execution import choose_execution, executed
+from tenfold.train.loop import Descent, Loop, Loss, Row
+from tenfold.train.running import Running
+from tenfold.train.schedules import rates
+from tenfold.train.supervised import Training, sgd
+from tenfold.train.synchronised import synchronised
+
+__all__ = ["Stretch", "kernels_of", "learn_", "stretch_rates"]
+
+_CLIP = 5.0
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """One L step of several that make a longer descent.
+
+    Attributes:
+        rates: learning rate of each of its steps; one above 1 / mu is lowered to that, beyond which the
+            penalty alone would make the descent unstable.
+        before: steps of the stretches before it, so that each sees other images.
+        penalty: see `tenfold.compression.lc.Penalty`; its layers are those of the network by name.
+    """
+
+    rates: Sequence[float]
+    before: int
+    penalty: Penalty
+
+
+def stretch_rates(settings: Training, *, stretch: int, first: int, stretches: int) -> list[tuple[float, ...]]:
+    """The rates of consecutive stretches, of which a cyclic schedule makes one cycle each.
+
+    Args:
+        settings: schedule and highest rate.
+        stretch: steps of each stretch but the first.
+        first: stretches that the first one stands for: it has as many cycles, and may have no step.
+        stretches: after the first one.
+
+    Returns:
+        1 + `stretches` tuples. Their join is the schedule over all steps together.
+
+    Example:
+        >>> made = stretch_rates(Training(schedule="constant", rate=0.1), stretch=2, first=2, stretches=1)
+        >>> [len(part) for part in made]
+        [4, 2]
+    """
+    cycles = first + stretches
+    steps = stretch * cycles
+    every = rates(settings.schedule, peak=settings.rate, steps=steps, cycles=max(cycles, 1))
+    ends = [stretch * (first + number) for number in range(stretches + 1)]
+    return [every[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+
+
+def kernels_of(model: nn.Module, names: Sequence[str]) -> dict[str, Tensor]:
+    """The weights of layers by name: the network's own tensors."""
+    return {name: model.get_submodule(name).weight for name in names}  # type: ignore[misc]
+
+
+def learn_(
+    model: nn.Module,
+    data: Dataset,
+    preprocessing: Preprocessing,
+    *,
+    settings: Training,
+    augmentation: Augmentation,
+    stretch: Stretch,
+    running: Running,
+) -> Iterator[Row]:
+    """Train `model` in place on cross-entropy plus the penalty of a stretch.
+
+    The gradient is scaled down to a norm of 5 plus that of the penalty's gradient at the start: how strongly
+    the kernels are drawn must not slow down what is learned.
+
+    Args:
+        model: gives logits (n, classes).
+        data: labelled images.
+        preprocessing: what the network expects.
+        settings: of the optimiser and the passes; its epochs, schedule and distillation are not looked at.
+        augmentation: how the images are varied.
+        stretch: see `Stretch`.
+        running: see `Running`.
+
+    Yields:
+        A `Step` a step, its loss the cross-entropy alone; a `Rollback` where one was needed; `Ended` last.
+
+    Raises:
+        NonFiniteError: the loss blows up at any rate.
+    """
+    batches = Batches(
+        data.images, preprocessing, augmentation, batch_size=settings.batch_size, seed=running.seed
+    )
+    kernels = kernels_of(model, list(stretch.penalty.centres))
+    penalty = stretch.penalty.like({name: kernel.detach() for name, kernel in kernels.items()})
+    execution = choose_execution(
+        model, batches.at(1)[0], form="chain", precision=settings.precision, cache=running.cache
+    )
+    with ExitStack() as stack:
+        stack.enter_context(executed(model, execution))
+        stack.enter_context(synchronised(model, running.team))
+
+        def loss(step: int) -> Loss:
+            batch, places = map(running.team.share, batches.at(stretch.before + step))
+            with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=execution.bfloat16):
+                logits = model(batch).float()
+            labels = data.labels[places]
+            found = functional.cross_entropy(logits, labels, label_smoothing=settings.smoothing)
+            return Loss(found + penalty(kernels), found)
+
+        most = 1 / penalty.mu if penalty.mu > 0 else math.inf
+        descent = Descent(
+            [min(rate, most) for rate in stretch.rates],
+            clip=_CLIP + _pull(penalty, kernels),
+            floor=math.log(len(data.classes)),
+        )
+        yield from Loop(model, sgd(model, settings), loss, descent, running).run()
+
+
+def _pull(penalty: Penalty, kernels: dict[str, Tensor]) -> float:
+    """Norm of the penalty's gradient."""
+    value = float(penalty({name: kernel.detach() for name, kernel in kernels.items()}))
+    return math.sqrt(2 * penalty.mu * value)
