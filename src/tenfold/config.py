@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 import tomli_w
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -19,6 +19,7 @@ from tenfold.core.errors import BudgetError, TenfoldError, UnknownNameError, nea
 from tenfold.core.names import (
     CostName,
     FormName,
+    LearnedRanks,
     MetricKind,
     PrecisionName,
     SamplerName,
@@ -33,7 +34,17 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["CompressSettings", "InspectSettings", "NetworkSettings", "Setting", "read_toml", "settings_of"]
+__all__ = [
+    "CompressSettings",
+    "InspectSettings",
+    "LearnSettings",
+    "NetworkSettings",
+    "Setting",
+    "TrainingSettings",
+    "job_settings",
+    "read_toml",
+    "settings_of",
+]
 
 SchemeName = Literal["btd", "tucker", "cp", "tt", "tt-tucker", "svd", "auto"]
 MethodName = Literal["btd-bayes"]
@@ -106,6 +117,7 @@ class NetworkSettings(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    command: ClassVar[str] = "compress"
 
     arch: str = Field(
         description="Network: resnet20, 32, 44, 56 or 110, vgg16-bn, small, torchvision:NAME, timm:NAME, or "
@@ -194,7 +206,8 @@ class NetworkSettings(BaseModel):
     def to_toml(self) -> str:
         """The text of a job file: every setting under what it means. One that is None is only named."""
         values = self.as_dict()
-        parts = ["# Settings of a job. Run it again with: tenfold compress --job job.toml --out DIRECTORY\n"]
+        again = f"tenfold {self.command} --job job.toml --out DIRECTORY"
+        parts = [f"# Settings of a job. Run it again with: {again}\n"]
         # A table swallows what follows it, so those come last.
         for setting in sorted(settings_of(type(self)), key=lambda s: isinstance(values[s.name], dict)):
             value = values[setting.name]
@@ -213,10 +226,70 @@ class InspectSettings(NetworkSettings):
     classes: int = Field(10, ge=1, description="Number of classes, where no data is given.")
 
 
-class CompressSettings(NetworkSettings):
-    """Settings of a compress job."""
+class TrainingSettings(NetworkSettings):
+    """What every job needs that makes a network and trains it."""
 
     data: str = Field(description=NetworkSettings.model_fields["data"].description)
+    plan: Path | None = Field(None, description="Edited plan.json of an earlier run, instead of a budget.")
+    held_out: int = Field(
+        2000, ge=0, description="Training images kept aside to judge by; at most a fifth of them are."
+    )
+    epochs: int = Field(
+        0, ge=0, description="Epochs of fine-tuning with labels after the recovery; 0 for one shot."
+    )
+    rate: float = Field(0.02, gt=0, le=10, description="Highest learning rate of the fine-tuning.")
+    batch: int = Field(128, ge=1, description="Images a step of the fine-tuning.")
+    momentum: float = Field(0.9, ge=0, le=0.9999, description="Momentum of the fine-tuning.")
+    weight_decay: float = Field(
+        5e-4, ge=0, le=1, description="Weight decay of the fine-tuning, on all parameters."
+    )
+    schedule: ScheduleName = Field("one-cycle", description="Learning rate of the fine-tuning, step by step.")
+    cycles: int = Field(1, ge=1, description="Cycles of a cyclic schedule.")
+    smoothing: float = Field(0.0, ge=0, le=0.9, description="Label smoothing of the fine-tuning.")
+    distillation: float = Field(
+        0.0, ge=0, le=1, description="Weight of the original's answers beside the labels in the fine-tuning."
+    )
+    temperature: float = Field(
+        4.0, gt=0, le=100, description="Temperature at which answers are compared in the fine-tuning."
+    )
+    cut_out: int = Field(
+        0, ge=0, description="Side of a black square put on each training image, in pixels; 0 for none."
+    )
+    averaging: float = Field(
+        0.0,
+        ge=0,
+        le=0.99999,
+        description="Decay of a running average of the weights, which is then what ships; 0 for none.",
+    )
+    form: FormName = Field(
+        "timed",
+        description="How chains are trained: as they are, as one kernel rebuilt each step, or the faster.",
+    )
+    precision: PrecisionName = Field(
+        "timed", description="Precision of training passes; timed takes bfloat16 where it is clearly faster."
+    )
+    threads: int | None = Field(None, ge=1, description="Threads of torch; else as many as it takes.")
+    out: Path | None = Field(
+        None, description="Run directory to make; else the first free one of runs/ARCH, runs/ARCH-2, ..."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_budget_and_plan(self) -> TrainingSettings:
+        """Refuse a job that does not say what may ship, or says it twice."""
+        if not self.budget and self.plan is None:
+            raise BudgetError(
+                "neither a budget nor a plan was given: say what may ship, as in --budget params=0.2"
+            )
+        if self.budget and self.plan is not None:
+            raise BudgetError(
+                "both a budget and a plan were given, and a plan says all: leave one of them out"
+            )
+        return self
+
+
+class CompressSettings(TrainingSettings):
+    """Settings of a compress job."""
+
     method: MethodName | None = Field(
         None,
         description="A whole way, whose settings hold where no others are given: btd-bayes takes block "
@@ -225,10 +298,6 @@ class CompressSettings(NetworkSettings):
     until: Literal["plan", "end"] = Field(
         "end",
         description="Where the job stops: once the ranks are chosen, or once the network is made.",
-    )
-    plan: Path | None = Field(None, description="Edited plan.json of an earlier run, instead of a budget.")
-    held_out: int = Field(
-        2000, ge=0, description="Training images kept aside to judge by; at most a fifth of them are."
     )
     selector: SelectorName = Field(
         "allocation",
@@ -267,65 +336,83 @@ class CompressSettings(NetworkSettings):
     recovery_mixed: float = Field(
         0.5, ge=0, le=1, description="Share of the images blended with another one in the recovery."
     )
-    epochs: int = Field(
-        0, ge=0, description="Epochs of fine-tuning with labels after the recovery; 0 for one shot."
-    )
-    rate: float = Field(0.02, gt=0, le=10, description="Highest learning rate of the fine-tuning.")
-    batch: int = Field(128, ge=1, description="Images a step of the fine-tuning.")
-    momentum: float = Field(0.9, ge=0, le=0.9999, description="Momentum of the fine-tuning.")
-    weight_decay: float = Field(
-        5e-4, ge=0, le=1, description="Weight decay of the fine-tuning, on all parameters."
-    )
-    schedule: ScheduleName = Field("one-cycle", description="Learning rate of the fine-tuning, step by step.")
-    cycles: int = Field(1, ge=1, description="Cycles of a cyclic schedule.")
-    smoothing: float = Field(0.0, ge=0, le=0.9, description="Label smoothing of the fine-tuning.")
-    distillation: float = Field(
-        0.0, ge=0, le=1, description="Weight of the original's answers beside the labels in the fine-tuning."
-    )
-    temperature: float = Field(
-        4.0, gt=0, le=100, description="Temperature at which answers are compared in the fine-tuning."
-    )
-    cut_out: int = Field(
-        0, ge=0, description="Side of a black square put on each training image, in pixels; 0 for none."
-    )
-    averaging: float = Field(
-        0.0,
-        ge=0,
-        le=0.99999,
-        description="Decay of a running average of the weights, which is then what ships; 0 for none.",
-    )
-    form: FormName = Field(
-        "timed",
-        description="How chains are trained: as they are, as one kernel rebuilt each step, or the faster.",
-    )
-    precision: PrecisionName = Field(
-        "timed", description="Precision of training passes; timed takes bfloat16 where it is clearly faster."
-    )
     measured: int = Field(
         100, ge=0, description="Images on which the loss that each layer costs is measured; 0 for none."
     )
-    threads: int | None = Field(None, ge=1, description="Threads of torch; else as many as it takes.")
-    out: Path | None = Field(
-        None, description="Run directory to make; else the first free one of runs/ARCH, runs/ARCH-2, ..."
-    )
 
     @model_validator(mode="after")
-    def _one_of_budget_and_plan(self) -> CompressSettings:
-        """Refuse a job that does not say what may ship, or says it twice."""
-        if not self.budget and self.plan is None:
-            raise BudgetError(
-                "neither a budget nor a plan was given: say what may ship, as in --budget params=0.2"
-            )
-        if self.budget and self.plan is not None:
-            raise BudgetError(
-                "both a budget and a plan were given, and a plan says all: leave one of them out"
-            )
+    def _front_within_budget(self) -> CompressSettings:
+        """Refuse a front that nothing ends."""
         if self.front is not None and self.front not in self.budget:
             raise BudgetError(
                 f"front {self.front}: the budget does not limit it; give --budget {self.front}=..., "
                 "where the front ends"
             )
         return self
+
+
+class LearnSettings(TrainingSettings):
+    """Settings of a learn job."""
+
+    command: ClassVar[str] = "learn"
+
+    method: Literal["lc"] = Field(
+        "lc", description="Learning-compression: training and fits in turns, with a constraint that tightens."
+    )
+    weights: Path | None = Field(
+        None, description="Checkpoint of a trained network to begin with; else the weights are random."
+    )
+    scheme: SchemeName = Field("tt-tucker", description="Decomposition that is learned.")
+    ranks: LearnedRanks = Field(
+        "allocation",
+        description="What chooses the ranks: allocation by predicted loss, evbmf for outer ranks by weakened "
+        "EVBMF and inner ones by allocation, fixed for one share of all layers, once.",
+    )
+    choices: int = Field(
+        4, ge=1, description="Fits, from the first one on, before which the ranks are chosen anew."
+    )
+    generous: float = Field(
+        2.0,
+        ge=1,
+        le=1000,
+        description="What the budget is multiplied by at the first choice; at the last by 1.",
+    )
+    warm_up: int = Field(
+        3, ge=0, description="L steps without a constraint before the first fit, for ranks to take shape."
+    )
+    steps: int = Field(10, ge=0, description="L steps under the constraint at most.")
+    step_epochs: int = Field(2, ge=1, description="Epochs of each L step.")
+    step_rate: float = Field(0.1, gt=0, le=10, description="Highest learning rate of the L steps.")
+    step_schedule: ScheduleName = Field(
+        "exp-cyclic",
+        description="Learning rate of the L steps together; a cyclic one has a cycle in each of them.",
+    )
+    mu: float = Field(1e-3, gt=0, le=1e6, description="Weight of the constraint in the first L step.")
+    growth: float = Field(2.0, ge=1, le=1000, description="What it is multiplied by after each of them.")
+    multipliers: bool = Field(
+        True, description="Augmented Lagrangian; without multipliers the quadratic penalty."
+    )
+    tolerance: float = Field(
+        1e-3,
+        ge=0,
+        le=1,
+        description="Relative distance of weights and chains that ends the L steps; 0 for never.",
+    )
+    epochs: int = Field(20, ge=0, description="Epochs of training of the chains after the L steps.")
+    rate: float = Field(0.05, gt=0, le=10, description="Highest learning rate of the training of the chains.")
+    schedule: ScheduleName = Field(
+        "exp-cyclic", description="Learning rate of the training of the chains, step by step."
+    )
+
+
+def job_settings(values: Mapping[str, Any]) -> CompressSettings | LearnSettings:
+    """The settings in a job file, of whichever job it is.
+
+    Raises:
+        TenfoldError: as `NetworkSettings.make`.
+    """
+    schema = LearnSettings if values.get("method") == "lc" else CompressSettings
+    return schema.make(values)
 
 
 @dataclass(frozen=True)

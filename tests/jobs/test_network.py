@@ -19,7 +19,7 @@ from tenfold.jobs.network import (
     with_kept_layers,
 )
 from tenfold.layers.census import census
-from tenfold.options import Options
+from tenfold.options import Learning, Options
 
 BUDGET = {"budget": {"params": 0.5}}
 
@@ -136,6 +136,7 @@ def test_every_option_reaches_the_pipeline() -> None:
             "prune": False,
             "front": "params",
         },
+        "learning": asdict(Learning()),
         "measured": 73,
         "cut_out": 9,
         "recovery": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from tenfold.compression.layers import check_layers
-from tenfold.config import CompressSettings, NetworkSettings
+from tenfold.config import CompressSettings, LearnSettings, NetworkSettings, TrainingSettings
 from tenfold.core.errors import (
     BudgetError,
     PlanError,
@@ -24,7 +25,7 @@ from tenfold.data.dataset import Splits
 from tenfold.data.source import data_names, load_data
 from tenfold.layers.census import Census, LayerInfo, census
 from tenfold.layers.mode import in_mode
-from tenfold.options import Options, Searching
+from tenfold.options import Learning, Options, Searching
 from tenfold.schemes.base import check_rank
 from tenfold.schemes.registry import get_scheme
 from tenfold.train.batches import Augmentation
@@ -183,30 +184,44 @@ def filled_in(settings: _Settings, data: Splits) -> _Settings:
 
 def _paths(settings: NetworkSettings) -> dict[str, object]:
     """What else names files: a run may be gone on with from another folder."""
-    if not isinstance(settings, CompressSettings):
+    if not isinstance(settings, TrainingSettings):
         return {}
-    storage = settings.storage
-    if storage is not None and "://" not in storage:
-        storage = str(Path(storage).absolute())
-    return {"storage": storage, "plan": settings.plan and settings.plan.absolute()}
+    paths: dict[str, object] = {"plan": settings.plan and settings.plan.absolute()}
+    if isinstance(settings, CompressSettings):
+        storage = settings.storage
+        local = storage is not None and "://" not in storage
+        paths["storage"] = str(Path(storage or "").absolute()) if local else storage
+    return paths
 
 
 def options_of(settings: NetworkSettings) -> Options:
     """What the pipeline makes of settings that are filled in."""
-    common = {
-        "metric": settings.metric,
-        "calibration": settings.calibration,
-        "augmentation": Augmentation(padding=settings.padding or 0, flip=bool(settings.flip)),
-        "workers": settings.workers,
-        "seed": settings.seed,
-        "cache": settings.cache,
-    }
-    if not isinstance(settings, CompressSettings):
-        return Options(**common)  # type: ignore[arg-type]
-    return Options(
-        **common,  # type: ignore[arg-type]
-        held_out=settings.held_out,
+    options = Options(
+        metric=settings.metric,
+        calibration=settings.calibration,
+        augmentation=Augmentation(padding=settings.padding or 0, flip=bool(settings.flip)),
+        workers=settings.workers,
+        seed=settings.seed,
+        cache=settings.cache,
+    )
+    if isinstance(settings, TrainingSettings):
+        options = replace(
+            options,
+            held_out=settings.held_out,
+            cut_out=settings.cut_out,
+            training=_training(settings),
+        )
+    if isinstance(settings, CompressSettings):
+        return _compressing(options, settings)
+    return _learning(options, settings) if isinstance(settings, LearnSettings) else options
+
+
+def _compressing(options: Options, settings: CompressSettings) -> Options:
+    """What a compress job has of its own."""
+    return replace(
+        options,
         selector=settings.selector,
+        measured=settings.measured,
         searching=Searching(
             trials=settings.trials,
             space=settings.space,
@@ -216,8 +231,6 @@ def options_of(settings: NetworkSettings) -> Options:
             prune=settings.prune,
             front=settings.front,
         ),
-        cut_out=settings.cut_out,
-        measured=settings.measured,
         recovery=Recovery(
             steps=settings.recovery_steps,
             batch_size=settings.recovery_batch,
@@ -227,21 +240,48 @@ def options_of(settings: NetworkSettings) -> Options:
             form=settings.form,
             precision=settings.precision,
         ),
-        training=Training(
-            epochs=settings.epochs,
-            batch_size=settings.batch,
-            rate=settings.rate,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-            schedule=settings.schedule,
-            cycles=settings.cycles,
-            smoothing=settings.smoothing,
-            distillation=settings.distillation,
-            temperature=settings.temperature,
-            averaging=settings.averaging,
-            form=settings.form,
-            precision=settings.precision,
+    )
+
+
+def _learning(options: Options, settings: LearnSettings) -> Options:
+    """What a learn job has of its own; its chains are trained with labels at once."""
+    return replace(
+        options,
+        recovery=Recovery(steps=0),
+        learning=Learning(
+            training=replace(
+                options.training, rate=settings.step_rate, schedule=settings.step_schedule, cycles=1
+            ),
+            epochs=settings.step_epochs,
+            warm_up=settings.warm_up,
+            steps=settings.steps,
+            mu=settings.mu,
+            growth=settings.growth,
+            multipliers=settings.multipliers,
+            tolerance=settings.tolerance,
+            ranks=settings.ranks,
+            choices=settings.choices,
+            generous=settings.generous,
         ),
+    )
+
+
+def _training(settings: TrainingSettings) -> Training:
+    """The training of chains."""
+    return Training(
+        epochs=settings.epochs,
+        batch_size=settings.batch,
+        rate=settings.rate,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        schedule=settings.schedule,
+        cycles=settings.cycles,
+        smoothing=settings.smoothing,
+        distillation=settings.distillation,
+        temperature=settings.temperature,
+        averaging=settings.averaging,
+        form=settings.form,
+        precision=settings.precision,
     )
 
 

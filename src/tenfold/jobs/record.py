@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from tenfold.config import CompressSettings, read_toml, settings_of
+from tenfold.config import CompressSettings, LearnSettings, read_toml, settings_of
 from tenfold.core.errors import RunError
 from tenfold.core.report import Report
 from tenfold.reporting.history import read_history
@@ -30,19 +31,26 @@ def read_record(run: RunDirectory, name: str) -> Record:
         TenfoldError: job.toml of one holds no TOML.
     """
     report = _report(run)
-    meanings = {setting.name: setting.help for setting in settings_of(CompressSettings)}
     search = _search(run.search)
     if report is not None:
+        meanings = _meanings(report.settings)
         return Record(name, report, settings=report.settings, meanings=meanings, search=search)
     events = list(run.events())
+    settings = read_toml(run.job) if run.job.is_file() else {}
     return Record(
         name,
         plan=run.read_plan() if run.plan.is_file() else None,
-        settings=read_toml(run.job) if run.job.is_file() else {},
-        meanings=meanings,
+        settings=settings,
+        meanings=_meanings(settings),
         last=events[-1] if events else None,
         search=search,
     )
+
+
+def _meanings(settings: Mapping[str, object]) -> dict[str, str]:
+    """What each setting of a job means."""
+    schema = LearnSettings if settings.get("method") == "lc" else CompressSettings
+    return {setting.name: setting.help for setting in settings_of(schema)}
 
 
 def _report(run: RunDirectory) -> Report | None:

@@ -2,22 +2,20 @@
 
 One weakening for the whole network moves the EVBMF ranks of every kernel towards the full ones (from 0 to 1)
 or towards 1 (from 0 to -1). At a given weakening the inner ranks are those of the least predicted rise within
-the budget. Of several weakenings, up to the most generous that the budget allows, the one of least rise is
-taken.
+the budget. Of several weakenings the one of least rise is taken.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-
-import numpy as np
+from contextlib import suppress
 
 from tenfold.core.errors import BudgetError
 from tenfold.core.plan import Plan
 from tenfold.core.shapes import Rank
 from tenfold.ranks.allocate import allocate, check_feasible
 from tenfold.ranks.evbmf import evbmf_of_kernel, weakened
-from tenfold.ranks.table import Candidate, Layer, Table, outline_of, priced
+from tenfold.ranks.table import Candidate, Layer, Table, priced
 from tenfold.schemes.base import geometric_ladder
 from tenfold.schemes.registry import get_scheme
 
@@ -26,10 +24,9 @@ __all__ = ["COMPOSITES", "composite_plan", "moved"]
 COMPOSITES = ("tt", "tt-tucker")
 """Schemes with the ranks (inp, middle, out)."""
 
-_WEAKENINGS = np.linspace(-1, 1, 81)
-_TRIED = 5  # weakenings whose candidates are fitted
-_APART = 4  # places on the grid between two of them
-_INNER = 6  # inner ranks of each
+_WEAKENINGS = (1.0, 0.75, 0.5, 0.3, 0.15, 0.0, -0.25, -0.5, -0.75, -0.9, -1.0)
+_INNER = 5  # inner ranks at each of them
+_FINER = 20  # at the one that is taken
 
 
 def composite_plan(
@@ -58,25 +55,32 @@ def composite_plan(
     check_feasible(table, limits, fixed)
     spatial = [layer for layer in layers if layer.spec.kernel != (1, 1)]
     outer = {layer.name: _outer(layer) for layer in spatial}
-    places = _places(scheme, table, limits, fixed, spatial, outer)
-    ranks = {
-        layer.name: {rank for place in places for rank in _inner(scheme, layer, outer[layer.name], place)}
-        for layer in spatial
-    }
-    rows = priced(spatial, scheme, {name: sorted(found) for name, found in ranks.items()}, workers=workers)
+    rest = {name: row for name, row in table.items() if name not in outer}
+
+    def rows(weakenings: Sequence[float], steps: int) -> dict[str, tuple[Candidate, ...]]:
+        ranks = {x.name: _ranks(scheme, x, outer[x.name], weakenings, steps) for x in spatial}
+        return {**rest, **priced(spatial, scheme, ranks, workers=workers)}
+
+    def ranks_at(weakening: float) -> dict[str, set[Rank]]:
+        return {x.name: _ranks(scheme, x, outer[x.name], [weakening], _INNER) for x in spatial}
+
+    every = rows(_WEAKENINGS, _INNER)
     found = []
-    for place in places:
-        own = _rows_at(scheme, {**table, **rows}, spatial, outer, place)
-        try:
-            plan = allocate(own, limits, fixed)
-        except BudgetError:  # a limit on several costs together
-            continue
-        rise = sum(next(c.rise for c in row if c.choice == plan[name]) for name, row in own.items())
-        found.append((rise, -place, plan))
+    for weakening in _WEAKENINGS:
+        own = _only(every, ranks_at(weakening))
+        with suppress(BudgetError):  # too generous
+            found.append((_rise(own, allocate(own, limits, fixed)), -weakening))
     if not found:
-        raise BudgetError("no weakening of the EVBMF ranks meets all limits together: raise one of them")
-    _, place, plan = min(found, key=lambda one: one[:2])
-    return plan, float(_WEAKENINGS[-place])
+        raise BudgetError(
+            "no weakening of the EVBMF ranks meets the budget: raise it, or choose by allocation"
+        )
+    best = -min(found)[1]
+    finer = rows([best], _FINER)
+    coarse = _only(every, ranks_at(best))
+    joined = {
+        name: tuple({c.choice: c for c in (*coarse[name], *row)}.values()) for name, row in finer.items()
+    }
+    return allocate(joined, limits, fixed), best
 
 
 def moved(rank: int, full: int, weakening: float) -> int:
@@ -98,49 +102,26 @@ def _outer(layer: Layer) -> tuple[int, int]:
     return p, q
 
 
-def _inner(scheme: str, layer: Layer, outer: tuple[int, int], place: int) -> list[Rank]:
-    """Feasible ranks with the outer ones of a weakening, the inner one in about equal ratios."""
-    spec, weakening = layer.spec.group, float(_WEAKENINGS[place])
-    p, q = moved(outer[0], spec.out, weakening), moved(outer[1], spec.inp, weakening)
-    made = get_scheme(scheme)
-    most = made.clip(spec, (q, q * spec.kernel[0], p))[1]
-    ranks = {made.clip(spec, (q, middle, p)) for middle in geometric_ladder(most, steps=_INNER)}
-    return sorted(ranks)
+def _ranks(
+    scheme: str, layer: Layer, outer: tuple[int, int], weakenings: Sequence[float], steps: int
+) -> set[Rank]:
+    """Feasible ranks with the outer ones of some weakenings, the inner one in about equal ratios."""
+    spec, made, ranks = layer.spec.group, get_scheme(scheme), set()
+    for weakening in weakenings:
+        p, q = moved(outer[0], spec.out, weakening), moved(outer[1], spec.inp, weakening)
+        most = made.clip(spec, (q, q * spec.kernel[0], p))[1]
+        ranks |= {made.clip(spec, (q, middle, p)) for middle in geometric_ladder(most, steps=steps)}
+    return ranks
 
 
-def _places(
-    scheme: str,
-    table: Table,
-    limits: Mapping[str, float],
-    fixed: Mapping[str, float],
-    spatial: Sequence[Layer],
-    outer: Mapping[str, tuple[int, int]],
-) -> list[int]:
-    """Weakenings worth fitting, as places on the grid: the most generous within the limits, some below."""
-    for place in reversed(range(len(_WEAKENINGS))):
-        ranks = {layer.name: _inner(scheme, layer, outer[layer.name], place) for layer in spatial}
-        rows = {**table, **outline_of(spatial, scheme, ranks)}
-        dense_out = {name: row[1:] or row for name, row in rows.items()}
-        if all(
-            fixed[cost] + sum(min(getattr(c, cost) for c in row) for row in dense_out.values()) <= limit
-            for cost, limit in limits.items()
-        ):
-            return list(range(place, -1, -_APART))[:_TRIED]
-    raise BudgetError("no weakening of the EVBMF ranks meets the budget: raise it, or choose by allocation")
-
-
-def _rows_at(
-    scheme: str,
-    table: Table,
-    spatial: Sequence[Layer],
-    outer: Mapping[str, tuple[int, int]],
-    place: int,
-) -> dict[str, tuple[Candidate, ...]]:
-    """The table with the ranks of one weakening alone."""
-    allowed = {layer.name: set(_inner(scheme, layer, outer[layer.name], place)) for layer in spatial}
+def _only(table: Table, ranks: Mapping[str, set[Rank]]) -> dict[str, tuple[Candidate, ...]]:
+    """A table without the other ranks of the layers that are named."""
     return {
-        name: tuple(
-            c for c in row if c.choice is None or name not in allowed or c.choice.rank in allowed[name]
-        )
+        name: tuple(c for c in row if name not in ranks or c.choice is None or c.choice.rank in ranks[name])
         for name, row in table.items()
     }
+
+
+def _rise(table: Table, plan: Plan) -> float:
+    """Predicted, of a whole plan."""
+    return sum(next(c.rise for c in row if c.choice == plan[name]) for name, row in table.items())

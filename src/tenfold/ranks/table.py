@@ -182,28 +182,13 @@ def priced(
         ranks: feasible ones by layer; those that save neither parameters nor MACs are left out.
         workers: processes to fit in, at least 1.
     """
-    tasks = _tasks_of(layers, scheme, ranks)
-    solved = _solve(tasks, None, workers)
-    return {task.layer.name: (_kept(task.layer), *_candidates(task, rises)) for task, rises in solved}
-
-
-def outline_of(
-    layers: Iterable[Layer], scheme: str, ranks: Mapping[str, Iterable[Rank]]
-) -> dict[str, tuple[Candidate, ...]]:
-    """The table of `priced` before anything is fitted: all costs, every rise 0."""
-    return {
-        task.layer.name: (_kept(task.layer), *_candidates(task, dict.fromkeys(task.ranks, 0.0)))
-        for task in _tasks_of(layers, scheme, ranks)
-    }
-
-
-def _tasks_of(layers: Iterable[Layer], scheme: str, ranks: Mapping[str, Iterable[Rank]]) -> list[_Task]:
-    """The fits of one scheme at those of the ranks that save something."""
     made = get_scheme(scheme)
-    return [
-        _Task(layer, scheme, tuple(rank for rank in ranks[layer.name] if _saves(layer, made, rank)))
+    tasks = [
+        _Task(layer, scheme, tuple(rank for rank in sorted(ranks[layer.name]) if _saves(layer, made, rank)))
         for layer in layers
     ]
+    solved = _solve(tasks, None, workers)
+    return {task.layer.name: (_kept(task.layer), *_candidates(task, rises)) for task, rises in solved}
 
 
 def _tasks(layer: Layer, scheme: str) -> Iterator[_Task]:
