@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import tenfold.deploy.verify as verify_module
 from deploy.networks import SHAPE, images, small
 from tenfold.core.errors import ExportError, ParityError
-from tenfold.deploy import runtime
+from tenfold.deploy import runtime, timing
 from tenfold.deploy.runtime import InferenceSession
 from tenfold.deploy.verify import Latency, latency_ms, parity, size_bytes
 
@@ -112,8 +112,8 @@ def test_latency_takes_turns_after_warming_up(exported: Path, monkeypatch: pytes
         turn = events.count(events[-1])
         return turn / 1000 * (10 if events[-1].endswith("B") else 1)
 
-    monkeypatch.setattr(verify_module, "_runner", runner)
-    monkeypatch.setattr(verify_module, "_seconds", seconds)
+    monkeypatch.setattr(verify_module, "runner", runner)
+    monkeypatch.setattr(timing, "_seconds", seconds)
     rows = latency_ms([exported, exported], SHAPE, repetitions=41)
     assert events == ["A", "B"] * 5 + ["timed A", "timed B"] * 41
     assert rows == [

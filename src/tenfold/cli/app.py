@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from tenfold.cli.options import given, takes_settings
-from tenfold.config import CompressSettings, InspectSettings, read_toml
+from tenfold.config import CompressSettings, InspectSettings, LearnSettings, read_toml
 from tenfold.core.errors import InterruptedRunError, TenfoldError
 
 if TYPE_CHECKING:
@@ -131,6 +131,24 @@ def search(
 
 
 @app.command()
+@takes_settings(LearnSettings)
+def learn(
+    job: Annotated[
+        Path | None, typer.Option(help="Job file (TOML) with settings; options given beside it go before it.")
+    ] = None,
+    **values: Any,
+) -> None:
+    """Train a network from random weights that is compressed by construction, and write a run directory."""
+    settings = LearnSettings.make(_merged(job, given(values)))
+    from tenfold.cli.render import progress_bars
+    from tenfold.jobs.learn import run as run_learn
+
+    with progress_bars() as tell:
+        run = run_learn(settings, tell)
+    _show_run(run)
+
+
+@app.command()
 def resume(
     run: Annotated[Path, typer.Argument(help="Directory of a run that was stopped.")],
 ) -> None:
@@ -169,6 +187,32 @@ def export(
         exported = run_export(run, out, tell)
     show(export_table(exported))
     typer.echo(f"exported to {exported.path}")
+
+
+@app.command()
+def bench(
+    run: Annotated[Path, typer.Argument(help="Run directory.")],
+    batch: Annotated[list[int] | None, typer.Option(min=1, help="Images at a time; else 1 and 32.")] = None,
+    threads: Annotated[
+        list[int] | None, typer.Option(min=1, help="Threads; else one and as many as there are cores.")
+    ] = None,
+    repetitions: Annotated[int, typer.Option(min=30, help="Timed runs of each, in turns.")] = 30,
+) -> None:
+    """Time original and compressed network in torch and ONNX Runtime, and say where the time goes."""
+    from tenfold.cli.render import bench_table, layer_time_table, progress_bars, show
+    from tenfold.jobs.bench import bench_run
+
+    with progress_bars() as tell:
+        found = bench_run(
+            run,
+            batches=tuple(batch or (1, 32)),
+            threads=tuple(threads or ()),
+            repetitions=repetitions,
+            progress=tell,
+        )
+    show(bench_table(found))
+    show(layer_time_table(found))
+    typer.echo(f"bench: {found.path}")
 
 
 @app.command()

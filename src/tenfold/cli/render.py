@@ -17,15 +17,27 @@ from tenfold.reporting.measures import LATENCY_NOTE, MEASURES, compared, written
 if TYPE_CHECKING:
     from tenfold.core.plan import Choice
     from tenfold.core.report import Report
+    from tenfold.deploy.bench import Timing
+    from tenfold.jobs.bench import BenchedRun
     from tenfold.jobs.export import Exported
     from tenfold.jobs.inspect import Inspection
     from tenfold.layers.census import LayerInfo
     from tenfold.options import Progress as Tell
     from tenfold.reporting.comparison import Comparison
 
-__all__ = ["comparison_table", "export_table", "inspection_table", "progress_bars", "report_table", "show"]
+__all__ = [
+    "bench_table",
+    "comparison_table",
+    "export_table",
+    "inspection_table",
+    "layer_time_table",
+    "progress_bars",
+    "report_table",
+    "show",
+]
 
 _WIDTH = 140  # of a table that goes to a file or a pipe
+_SHOWN_LAYERS = 12
 _PHASES = {
     "load": "reading images",
     "pretrain": "training the network",
@@ -38,6 +50,7 @@ _PHASES = {
     "train": "fine-tuning",
     "evaluate": "testing",
     "export": "exporting",
+    "bench": "timing",
 }
 
 
@@ -104,6 +117,46 @@ def export_table(exported: Exported) -> Table:
     if exported.reason:
         table.caption += f"; no original: {exported.reason}"
     return table
+
+
+def bench_table(benched: BenchedRun) -> Table:
+    """Median latencies with their quartiles, and memory; the original beside the compressed network."""
+    table = _table("runtime, batch, threads", "original, ms", "compressed, ms", "speed-up")
+    rows = {(t.runtime, t.batch, t.threads, t.network): t for t in benched.timings}
+    for runtime, batch, threads in dict.fromkeys((t.runtime, t.batch, t.threads) for t in benched.timings):
+        old, new = (rows.get((runtime, batch, threads, name)) for name in ("original", "compressed"))
+        faster = f"{old.spread.median_ms / new.spread.median_ms:.2f}x" if old and new else "-"
+        table.add_row(f"{runtime}, {batch}, {threads}", _spread(old), _spread(new), faster)
+    table.add_section()
+    for batch in dict.fromkeys(batch for _, batch in benched.memory):
+        old_bytes, new_bytes = (benched.memory.get((name, batch)) for name in ("original", "compressed"))
+        cells = (written(x and x / 2**20, ".1f") for x in (old_bytes, new_bytes))
+        table.add_row(f"memory in onnxruntime, {batch}, 1: MiB", *cells, "")
+    table.caption = "medians (quartiles) of runs in turns"
+    if benched.reason:
+        table.caption += f"; no original: {benched.reason}"
+    return table
+
+
+def layer_time_table(benched: BenchedRun) -> Table:
+    """Where the time of the compressed network goes in ONNX Runtime, the slowest layers first."""
+    table = _table("layer", "stages", "ms", "share")
+    for row in benched.layers[:_SHOWN_LAYERS]:
+        table.add_row(Text(row.layer), str(row.stages), f"{row.median_ms:.3f}", f"{100 * row.share:.1f} %")
+    rest = benched.layers[_SHOWN_LAYERS:]
+    if rest:
+        time, share = sum(row.median_ms for row in rest), sum(row.share for row in rest)
+        table.add_row(f"{len(rest)} more", "", f"{time:.3f}", f"{100 * share:.1f} %")
+    table.caption = "one image, one thread, by ONNX Runtime's own profiler"
+    return table
+
+
+def _spread(timing: Timing | None) -> str:
+    """A median and its quartiles."""
+    if timing is None:
+        return "-"
+    low, high = timing.spread.quartiles
+    return f"{timing.spread.median_ms:.3f} ({low:.3f}-{high:.3f})"
 
 
 def inspection_table(inspection: Inspection) -> Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,13 @@ from tenfold.core.errors import ExportError, ParityError
 from tenfold.deploy.answers import answers
 from tenfold.deploy.divergence import first_difference, relative_difference
 from tenfold.deploy.runtime import RUNTIME_ERRORS, InferenceSession, session
+from tenfold.deploy.timing import spread_of, times_ms
 
-__all__ = ["Latency", "latency_ms", "parity", "size_bytes"]
+__all__ = ["Latency", "latency_ms", "parity", "runner", "size_bytes"]
 
 Array = np.ndarray[Any, Any]
 
 _FEWEST_REPETITIONS = 30
-_WARM_UP = 5
 
 
 @dataclass(frozen=True)
@@ -99,15 +98,10 @@ def latency_ms(
     if repetitions < _FEWEST_REPETITIONS:
         raise ExportError(f"asked for {repetitions} timed runs; a median worth reporting needs at least 30")
     images = np.random.default_rng(0).standard_normal((batch, *shape), dtype=np.float32)
-    runs = [_runner(session(path, threads=threads), images) for path in paths]
-    for _ in range(_WARM_UP):
-        for run in runs:
-            run()
-    seconds = np.array([[_seconds(run) for run in runs] for _ in range(repetitions)])
-    first, median, third = np.percentile(seconds.reshape(repetitions, len(runs)) * 1e3, (25, 50, 75), axis=0)
+    runs = [runner(session(path, threads=threads), images) for path in paths]
     return [
-        Latency(float(m), (float(a), float(b)), repetitions, threads, batch)
-        for a, m, b in zip(first, median, third, strict=True)
+        Latency(found.median_ms, found.quartiles, repetitions, threads, batch)
+        for found in spread_of(times_ms(runs, repetitions=repetitions))
     ]
 
 
@@ -126,7 +120,7 @@ def size_bytes(path: str | Path) -> int:
 def _difference(model: nn.Module, runtime: InferenceSession, images: Tensor) -> float:
     """The largest relative difference for one batch."""
     expected = answers(model, images)
-    met = [torch.from_numpy(answer) for answer in _runner(runtime, images.cpu().numpy())()]
+    met = [torch.from_numpy(answer) for answer in runner(runtime, images.cpu().numpy())()]
     shapes = [[tuple(answer.shape) for answer in side] for side in (expected, met)]
     if shapes[0] != shapes[1]:
         raise ParityError(
@@ -136,8 +130,12 @@ def _difference(model: nn.Module, runtime: InferenceSession, images: Tensor) -> 
     return float(np.max([relative_difference(*pair) for pair in zip(expected, met, strict=True)]))
 
 
-def _runner(runtime: InferenceSession, images: Array) -> Callable[[], list[Array]]:
-    """A call that runs the one input through the network."""
+def runner(runtime: InferenceSession, images: Array) -> Callable[[], list[Array]]:
+    """A call that runs a batch (n, channels, height, width) through a network with one input.
+
+    Raises:
+        ExportError: when called, if ONNX Runtime cannot run the images.
+    """
     name = runtime.get_inputs()[0].name
 
     def run() -> list[Array]:
@@ -150,10 +148,3 @@ def _runner(runtime: InferenceSession, images: Array) -> Callable[[], list[Array
             ) from error
 
     return run
-
-
-def _seconds(run: Callable[[], object]) -> float:
-    """Wall time of one call."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
