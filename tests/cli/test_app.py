@@ -16,7 +16,7 @@ import tenfold
 from job_samples import write_weights
 from run_samples import report, write_run
 from tenfold.cli.app import app
-from tenfold.jobs import compress as job
+from tenfold.jobs import delivery
 from tenfold.jobs import demo as demo_job
 from tenfold.runs.directory import RunDirectory
 
@@ -251,7 +251,7 @@ def test_other_commands_refuse_in_one_line() -> None:
 
 
 def test_unexpected_errors_keep_their_traceback(inputs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job, "images_of", lambda _: 1 / 0)
+    monkeypatch.setattr(delivery, "images_of", lambda _: 1 / 0)
     result = call("compress", *inputs)
     assert isinstance(result.exception, ZeroDivisionError)
     assert not Path("run").exists()
@@ -261,7 +261,7 @@ def test_interrupt_is_said(inputs: list[str], monkeypatch: pytest.MonkeyPatch) -
     def interrupt(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(job, "images_of", interrupt)
+    monkeypatch.setattr(delivery, "images_of", interrupt)
     result = call("compress", *inputs)
     assert (result.exit_code, result.stderr) == (130, "interrupted; nothing was left behind\n")
     assert not Path("run").exists()

@@ -23,6 +23,7 @@ from tenfold.core.errors import (
 )
 from tenfold.deploy.verify import parity
 from tenfold.jobs import compress as job
+from tenfold.jobs import delivery
 from tenfold.jobs.compress import run
 from tenfold.runs.directory import RunDirectory
 
@@ -115,7 +116,7 @@ def test_plan_is_checked_before_the_work(
 ) -> None:
     (tmp_path / "plan.json").write_text(plan)
     monkeypatch.setattr(job, "compress", None)
-    monkeypatch.setattr(job, "export_onnx", None)
+    monkeypatch.setattr(delivery, "export_onnx", None)
     settings = {**sample, "budget": {}, "plan": tmp_path / "plan.json", "out": tmp_path / "run"}
     with pytest.raises(error, match=message):
         run(CompressSettings.make(settings))
@@ -165,7 +166,7 @@ def test_network_for_other_classes_is_refused(sample: dict[str, object], tmp_pat
 def test_network_that_loads_as_another_one_is_no_run(
     sample: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job, "load", lambda _: tiny(3, 3).eval())
+    monkeypatch.setattr(delivery, "load", lambda _: tiny(3, 3).eval())
     with pytest.raises(ParityError, match="should answer like the network"):
         run(CompressSettings.make({**sample, "out": tmp_path / "run"}))
     assert not (tmp_path / "run" / "report.json").exists()
@@ -193,7 +194,7 @@ def test_default_run_directory_is_the_first_free_one(
 
 def test_the_network_given_is_not_changed() -> None:
     model = tiny(3, 3)
-    assert job._exportable(model) is model
+    assert delivery._exportable(model) is model
     half = tiny(3, 3).half()
-    assert job._exportable(half) is not half
+    assert delivery._exportable(half) is not half
     assert half[0].weight.dtype == torch.float16

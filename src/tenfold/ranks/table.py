@@ -17,6 +17,7 @@ from torch import Tensor
 from tenfold.algebra.metric import Metric
 from tenfold.core.plan import Choice
 from tenfold.core.shapes import ConvSpec, Pair, Rank, dense_macs, dense_params, macs, params, repeat_groups
+from tenfold.ranks.aligned import aligned_middles, aligned_ranks
 from tenfold.schemes.base import Scheme
 from tenfold.schemes.registry import candidates_of, get_scheme
 
@@ -27,7 +28,6 @@ __all__ = [
     "Table",
     "build_table",
     "outline",
-    "outline_of",
     "priced",
     "refine_table",
 ]
@@ -72,6 +72,7 @@ class Candidate:
         params: numbers that ship, bias included.
         macs: multiply-adds at batch 1.
         size_bytes: bytes of those numbers in float32.
+        latency_ms: milliseconds of one image in it; 0 where it was not measured (see `tenfold.ranks.timed`).
     """
 
     choice: Choice | None
@@ -79,6 +80,7 @@ class Candidate:
     params: int
     macs: int
     size_bytes: int
+    latency_ms: float = 0.0
 
 
 Table = Mapping[str, tuple[Candidate, ...]]
@@ -111,6 +113,7 @@ def build_table(
     layers: Iterable[Layer],
     scheme: str,
     *,
+    aligned: bool = False,
     cache: FitCache | None = None,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -120,6 +123,7 @@ def build_table(
     Args:
         layers: what may be factorised.
         scheme: a scheme, or "auto" for the choice among several layer by layer.
+        aligned: whether widths are rounded to what processors like (see `tenfold.ranks.aligned`).
         cache: where fits are kept between runs; none by default.
         workers: processes to fit in, at least 1; 1 fits in this process.
         progress: called with (layers done, layers in all).
@@ -131,7 +135,7 @@ def build_table(
         UnknownNameError: no such scheme.
     """
     layers = list(layers)
-    tasks = [task for layer in layers for task in _tasks(layer, scheme)]
+    tasks = [task for layer in layers for task in _tasks(layer, scheme, aligned=aligned)]
     table: dict[str, tuple[Candidate, ...]] = {layer.name: (_kept(layer),) for layer in layers}
     for done, (task, rises) in enumerate(_solve(tasks, cache, workers), start=1):
         table[task.layer.name] += _candidates(task, rises)
@@ -140,11 +144,11 @@ def build_table(
     return table
 
 
-def outline(layers: Iterable[Layer], scheme: str) -> dict[str, tuple[Candidate, ...]]:
+def outline(layers: Iterable[Layer], scheme: str, *, aligned: bool = False) -> dict[str, tuple[Candidate, ...]]:
     """The table of `build_table` before anything is fitted: all costs, every rise 0."""
     table: dict[str, tuple[Candidate, ...]] = {}
     for layer in layers:
-        tasks = _tasks(layer, scheme)
+        tasks = _tasks(layer, scheme, aligned=aligned)
         found = (c for task in tasks for c in _candidates(task, dict.fromkeys(task.ranks, 0.0)))
         table[layer.name] = (_kept(layer), *found)
     return table
@@ -155,15 +159,16 @@ def refine_table(
     layers: Iterable[Layer],
     chosen: Mapping[str, Choice | None],
     *,
+    aligned: bool = False,
     cache: FitCache | None = None,
     workers: int = 1,
 ) -> dict[str, tuple[Candidate, ...]]:
-    """Add the ranks half-way between each chosen one and its neighbours in the table."""
+    """Add the ranks half-way between each chosen one and its neighbours in the table, `aligned` if asked."""
     tasks = []
     for layer in layers:
         choice = chosen.get(layer.name)
         if choice is not None:
-            ranks = _between(choice, table[layer.name], layer.spec.group)
+            ranks = _between(choice, table[layer.name], layer.spec.group, aligned=aligned)
             tasks.append(_Task(layer, choice.scheme, ranks))
     finer = dict(table)
     for task, rises in _solve(tasks, cache, workers):
@@ -191,12 +196,15 @@ def priced(
     return {task.layer.name: (_kept(task.layer), *_candidates(task, rises)) for task, rises in solved}
 
 
-def _tasks(layer: Layer, scheme: str) -> Iterator[_Task]:
+def _tasks(layer: Layer, scheme: str, *, aligned: bool) -> Iterator[_Task]:
     """The fits that `scheme` asks for on one layer."""
     group = layer.spec.group
     for candidate in candidates_of(scheme, pointwise=group.kernel == (1, 1)):
         whitened = layer.metrics[0].whiten(layer.kernels()[0], separable=candidate.separable)
-        ranks = tuple(rank for rank in candidate.ladder(whitened) if _saves(layer, candidate, rank))
+        ladder = candidate.ladder(whitened)
+        if aligned:
+            ladder = aligned_ranks(candidate, group, ladder)
+        ranks = tuple(rank for rank in ladder if _saves(layer, candidate, rank))
         if ranks:
             yield _Task(layer, candidate.name, ranks)
 
@@ -275,7 +283,9 @@ def _candidates(task: _Task, rises: Mapping[Rank, float]) -> tuple[Candidate, ..
     return tuple(_candidate(task.layer, Choice(task.scheme, rank), rise) for rank, rise in rises.items())
 
 
-def _between(choice: Choice, row: tuple[Candidate, ...], spec: ConvSpec) -> tuple[Rank, ...]:
+def _between(
+    choice: Choice, row: tuple[Candidate, ...], spec: ConvSpec, *, aligned: bool
+) -> tuple[Rank, ...]:
     """Ranks half-way from a chosen one to the next smaller and larger of its scheme and block size."""
     scheme = get_scheme(choice.scheme)
     family = sorted(
@@ -289,7 +299,9 @@ def _between(choice: Choice, row: tuple[Candidate, ...], spec: ConvSpec) -> tupl
     for other in near:
         middle = tuple((a + b) // 2 for a, b in zip(choice.rank, other, strict=True))
         made.add(scheme.clip(spec, middle))
-    return tuple(sorted(made - set(ranks)))
+    if aligned:
+        made = set(aligned_middles(scheme, spec, made))
+    return tuple(sorted(made - {c.choice.rank for c in row if c.choice and c.choice.scheme == scheme.name}))
 
 
 def _same_blocks(one: Choice, other: Choice) -> bool:
