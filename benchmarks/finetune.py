@@ -1,6 +1,6 @@
 """Accuracy after fine-tuning: `--method btd-bayes` on CIFAR-10.
 
-    TENFOLD_DATA=FOLDER python benchmarks/finetune.py run [--only resnet20] [--seeds 3] [-- OPTIONS OF compress]
+    TENFOLD_DATA=FOLDER python benchmarks/finetune.py run [--only resnet20] [--seeds 3] [OPTIONS OF compress]
     python benchmarks/finetune.py table
 
 Results are kept in results/finetune.json; what is there is not run again.
@@ -24,16 +24,15 @@ def main() -> None:
     parser.add_argument("action", choices=["run", "table"])
     parser.add_argument("--only", default="", help="run cells whose name contains this")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("options", nargs="*", help="further options of compress")
-    arguments = parser.parse_args()
+    arguments, options = parser.parse_known_args()
     if arguments.action == "table":
         print(table(runs.load("finetune")))
         return
     for seed, (network, ratio) in itertools.product(range(arguments.seeds), CELLS):
         cell = f"{network} {ratio:g}x"
         if arguments.only in cell:
-            key = " ".join([cell, f"seed {seed}", *arguments.options])
-            runs.keep("finetune", key, network, ratio, seed, "--method", "btd-bayes", *arguments.options)
+            key = " ".join([cell, f"seed {seed}", *options])
+            runs.keep("finetune", key, network, ratio, seed, "--method", "btd-bayes", *options)
 
 
 def table(results: dict[str, dict]) -> str:
