@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 
 from tenfold.compression.layers import with_kept
+from tenfold.core.errors import BudgetError
 from tenfold.core.plan import Budget, Plan
 from tenfold.options import Learning, Progress
 from tenfold.pipeline.material import Material
@@ -86,25 +87,33 @@ class Chooser:
             return Chosen(with_kept(followed(survey, self.plan).plan, survey.census), {})
         aimed = Survey(survey.census, [_aimed(layer, targets[layer.name]) for layer in survey.layers])
         limits = self._limits(survey, number)
-        weakening: list[float] = []
+        met: list[Ranked] = []
 
         def select(ranked: Ranked) -> Plan:
-            if self.learning.ranks == "evbmf" and self.scheme in COMPOSITES:
-                plan, found = composite_plan(
-                    self.scheme,
-                    ranked.table,
-                    ranked.limits,
-                    ranked.fixed,
-                    ranked.layers,
-                    workers=options.workers,
-                )
-                weakening.append(found)
-                return plan
-            return selected(_RULES[self.learning.ranks], options.seed)(ranked)
+            met.append(ranked)
+            return selected(self._rule, options.seed)(ranked)
 
-        budget = limits and Budget(**limits)
-        planned = allocated(aimed, budget or None, self.scheme, options, self.tell, select)
-        return Chosen(planned.plan, limits, weakening[0] if weakening else None)
+        budget = Budget(**limits) if limits else None
+        planned = allocated(aimed, budget, self.scheme, options, self.tell, select)
+        if not self._composite:
+            return Chosen(planned.plan, limits)
+        table, layers = met[0].table, met[0].layers
+        plan, weakening = composite_plan(
+            self.scheme, table, met[0].limits, met[0].fixed, layers, workers=options.workers
+        )
+        return Chosen(with_kept(plan, survey.census), limits, weakening)
+
+    @property
+    def _composite(self) -> bool:
+        """Whether inner and outer ranks are chosen in two ways."""
+        return self.learning.ranks == "evbmf" and self.scheme in COMPOSITES
+
+    @property
+    def _rule(self) -> str:
+        """What chooses ranks from a table; those that stay as at first must not hang on random kernels."""
+        if self._composite:
+            return "allocation"
+        return {"allocation": "allocation", "evbmf": "evbmf", "fixed": "uniform"}[self.learning.ranks]
 
     def _limits(self, survey: Survey, number: int) -> dict[str, float]:
         """What may ship at a step; never more than the network itself."""
@@ -115,15 +124,17 @@ class Chooser:
             "macs": survey.census.macs,
             "size_bytes": 4 * survey.census.params,
         }
+        asked = {name for name, limit in self.budget.as_dict().items() if limit is not None}
+        if not asked <= set(original):
+            raise BudgetError(
+                f"budget {min(asked - set(original))}: learning-compression can limit "
+                f"{', '.join(original)}; compress the network that it makes for the rest"
+            )
         factor = self.generosity(number)
         return {
             name: min(limit * factor, float(original[name]))
             for name, limit in self.budget.limits(original).items()
         }
-
-
-_RULES = {"allocation": "allocation", "evbmf": "evbmf", "fixed": "uniform"}
-"""What chooses ranks from a table; those that stay as they were at first must not hang on random kernels."""
 
 
 def _aimed(layer: Layer, target: Tensor) -> Layer:
