@@ -47,6 +47,7 @@ _PHASES = {
     "search": "searching ranks",
     "fit": "factorising",
     "recover": "recovering",
+    "judge": "judging",
     "train": "fine-tuning",
     "evaluate": "testing",
     "export": "exporting",

@@ -95,12 +95,14 @@ class Mending:
 
     def _judge(self, phase: str) -> None:
         """Re-estimate the batch norms, and measure on the held-out images."""
+        self.tell("judge", 0, 1)
         self.material.re_estimate(self.made)
         if len(self.material.held_out):
             found = self.material.judged(self.made, self.material.held_out)
             self.history.append(
                 {"phase": phase, "held_out_accuracy": found.accuracy, "held_out_loss": found.loss}
             )
+        self.tell("judge", 1, 1)
 
 
 def _told(phase: str, row: Row) -> Iterator[dict[str, Any]]:
