@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor, nn
 
 from tenfold.compression.layers import with_kept
-from tenfold.core.errors import BudgetError
+from tenfold.core.errors import BudgetError, PlanError
 from tenfold.core.plan import Budget, Plan
 from tenfold.options import Learning, Progress
 from tenfold.pipeline.material import Material
 from tenfold.pipeline.planning import Ranked, Survey, allocated, followed, selected, surveyed
+from tenfold.ranks.allocate import allocate
 from tenfold.ranks.composite import COMPOSITES, composite_plan
-from tenfold.ranks.table import Layer
+from tenfold.ranks.table import Layer, outline
 
 __all__ = ["Chooser", "Chosen"]
 
@@ -69,6 +71,28 @@ class Chooser:
         last = self.choices - 1
         return self.learning.generous ** (1 - number / last) if last else 1.0
 
+    def check(self, survey: Survey) -> None:
+        """Refuse what cannot be met before the long work.
+
+        Raises:
+            BudgetError: the budget cannot be met.
+            PlanError: there is neither a budget nor a plan, or the plan does not fit the network.
+        """
+        if self.plan is not None:
+            followed(survey, self.plan)
+            return
+        limits = self._limits(survey, self.choices - 1)
+        if not limits:
+            raise PlanError("neither a budget nor a plan was given: say what may ship, as in params=0.2")
+        # What is offered depends on the kernel; of rank 1 it has the smallest candidates there are.
+        least = [replace(x, weight=torch.ones_like(x.weight)) for x in survey.layers]
+        rows = outline(least, self.scheme)
+        original = _originally(survey)
+        fixed = {
+            cost: original[cost] - sum(getattr(row[0], cost) for row in rows.values()) for cost in limits
+        }
+        allocate(rows, limits, fixed)
+
     def at(self, number: int, network: nn.Module, targets: Mapping[str, Tensor]) -> Chosen:
         """The ranks of a step that is below `choices`.
 
@@ -119,11 +143,7 @@ class Chooser:
         """What may ship at a step; never more than the network itself."""
         if self.budget is None:
             return {}
-        original = {
-            "params": survey.census.params,
-            "macs": survey.census.macs,
-            "size_bytes": 4 * survey.census.params,
-        }
+        original = _originally(survey)
         asked = {name for name, limit in self.budget.as_dict().items() if limit is not None}
         if not asked <= set(original):
             raise BudgetError(
@@ -135,6 +155,12 @@ class Chooser:
             name: min(limit * factor, float(original[name]))
             for name, limit in self.budget.limits(original).items()
         }
+
+
+def _originally(survey: Survey) -> dict[str, int]:
+    """What the network costs, by the names of a budget."""
+    counted = survey.census
+    return {"params": counted.params, "macs": counted.macs, "size_bytes": 4 * counted.params}
 
 
 def _aimed(layer: Layer, target: Tensor) -> Layer:

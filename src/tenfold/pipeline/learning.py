@@ -36,7 +36,7 @@ from tenfold.pipeline.kept import check_digest
 from tenfold.pipeline.material import Material, material_of
 from tenfold.pipeline.measuring import Measuring, Watch, versions
 from tenfold.pipeline.mending import Mending
-from tenfold.pipeline.planning import dtype_of, in_float32
+from tenfold.pipeline.planning import Survey, dtype_of, in_float32
 from tenfold.pipeline.session import Session
 from tenfold.pipeline.whole import Compressed
 from tenfold.runs.checkpoint import Checkpoint
@@ -120,6 +120,7 @@ class _Learning:
     def run(self) -> tuple[nn.Module, Plan, Report]:
         """Everything."""
         checkpoint, team = self.session.checkpoint, self.session.team
+        self.chooser.check(Survey(self._census, list(self._layers.values())))
         watch = Watch(checkpoint)
         with watch.phase("learn"):
             state = self._learned()

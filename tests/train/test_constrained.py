@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from tenfold.compression.lc import Penalty
+from tenfold.data.dataset import Dataset, Preprocessing
+from tenfold.train.batches import Augmentation
+from tenfold.train.constrained import Stretch, kernels_of, learn_, stretch_rates
+from tenfold.train.loop import Ended, Step
+from tenfold.train.running import Running
+from tenfold.train.schedules import rates
+from tenfold.train.supervised import Training
+
+STILL = Augmentation(0, flip=False)
+GREY = Preprocessing((0.0,), (1.0,))
+PLAIN = Training(batch_size=6, momentum=0.0, weight_decay=0.0, form="chain", precision="float32")
+
+
+def data() -> Dataset:
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (12, 1, 4, 4), generator=draw).byte()
+    return Dataset(images, torch.arange(12) % 3, ("a", "b", "c"))
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3))
+
+
+def steps(net: nn.Module, stretch: Stretch, settings: Training = PLAIN) -> list[Step]:
+    rows = learn_(
+        net, data(), GREY, settings=settings, augmentation=STILL, stretch=stretch, running=Running(3)
+    )
+    *made, ended = rows
+    assert isinstance(ended, Ended)
+    return made
+
+
+def test_one_step_goes_down_the_loss_and_the_penalty() -> None:
+    net, images = network(), data()
+    centre = torch.full((2, 1, 3, 3), 0.2)
+    reference = network()
+    logits = reference(GREY.apply(images.images))
+    loss = functional.cross_entropy(logits, images.labels)
+    (loss + 0.7 / 2 * (reference[0].weight - centre).square().sum()).backward()
+    (made,) = steps(net, Stretch([0.1], 0, Penalty(0.7, {"0": centre})), replace(PLAIN, batch_size=12))
+    for own, other in zip(net.parameters(), reference.parameters(), strict=True):
+        assert torch.allclose(own, other.detach() - 0.1 * other.grad, atol=1e-6)
+    assert made.loss == pytest.approx(float(loss.detach()), rel=1e-5)  # without the penalty
+
+
+def test_at_large_mu_kernels_go_to_their_centres() -> None:
+    net, centre = network(), torch.full((2, 1, 3, 3), 0.2, dtype=torch.float64)
+    steps(net, Stretch([0.1] * 30, 0, Penalty(200.0, {"0": centre})))
+    assert float((net[0].weight - centre).detach().abs().max()) < 0.02
+    assert float((network()[0].weight - centre).detach().abs().max()) > 0.1
+
+
+def test_a_rate_beyond_stability_is_lowered() -> None:
+    made = steps(network(), Stretch([0.1, 0.001], 0, Penalty(50.0, {"0": torch.zeros(2, 1, 3, 3)})))
+    assert [row.rate for row in made] == [0.02, 0.001]
+    assert [row.rate for row in steps(network(), Stretch([0.1], 0, Penalty(0.0, {})))] == [0.1]
+
+
+def test_a_strong_pull_does_not_slow_down_what_is_learned() -> None:
+    far = torch.full((2, 1, 3, 3), 30.0)
+    net = network()
+    before = net[0].weight.detach().clone()
+    steps(net, Stretch([1e-3], 0, Penalty(1.0, {"0": far})))
+    moved = float((net[0].weight.detach() - before).norm())
+    # The norm of the gradient is 127 here, far above 5.
+    assert moved > 0.99e-3 * float((before - far).norm())
+
+
+def test_each_stretch_sees_other_images() -> None:
+    later = steps(network(), Stretch([1e-9] * 2, 2, Penalty(0.0, {})))
+    first = steps(network(), Stretch([1e-9] * 4, 0, Penalty(0.0, {})))
+    assert [row.loss for row in later] == pytest.approx([row.loss for row in first[2:]], rel=1e-5)
+    assert [row.loss for row in later] != pytest.approx([row.loss for row in first[:2]], rel=1e-5)
+
+
+@pytest.mark.parametrize("schedule", ["exp-cyclic", "cosine-cyclic", "one-cycle", "step"])
+def test_stretches_make_one_schedule(schedule: str) -> None:
+    made = stretch_rates(Training(rate=0.2, schedule=schedule), stretch=10, first=2, stretches=3)
+    assert [len(part) for part in made] == [20, 10, 10, 10]
+    assert tuple(rate for part in made for rate in part) == rates(schedule, peak=0.2, steps=50, cycles=5)
+
+
+def test_without_a_first_stretch_it_has_no_step() -> None:
+    made = stretch_rates(Training(rate=0.2, schedule="exp-cyclic"), stretch=10, first=0, stretches=2)
+    assert [len(part) for part in made] == [0, 10, 10]
+    none = stretch_rates(Training(), stretch=10, first=0, stretches=0)
+    assert none == [()]
+
+
+def test_kernels_are_the_networks_own() -> None:
+    net = network()
+    found = kernels_of(net, ["0", "3"])
+    assert found["0"] is net[0].weight
+    assert found["3"] is net[3].weight
+    assert math.prod(found["3"].shape) == 24
