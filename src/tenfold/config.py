@@ -26,8 +26,9 @@ from tenfold.core.names import (
     ScheduleName,
     SelectorName,
     SpaceName,
+    TargetName,
 )
-from tenfold.core.plan import Budget
+from tenfold.core.plan import SHORT_NAMES, Budget
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -91,6 +92,7 @@ def _budget(value: object) -> object:
             name: bound for name, bound in Budget.parse(list(value)).as_dict().items() if bound is not None
         }
     if isinstance(given, Mapping):
+        given = {SHORT_NAMES.get(str(name), str(name)): bound for name, bound in given.items()}
         known = list(Budget(params=1).as_dict())
         for name in given:
             if name not in known:
@@ -135,9 +137,11 @@ class NetworkSettings(BaseModel):
     )
     budget: Annotated[dict[str, float], BeforeValidator(_budget)] = Field(
         {},
-        description="What may ship: params, macs or size_bytes, as a fraction (params=0.2) or a number "
-        "above 1 (macs=20e6). Several hold together.",
+        description="What may ship: params, macs, size_bytes or latency (milliseconds of one image, measured "
+        "here), as a fraction (params=0.2) or a number above 1 (macs=20e6). Several hold together.",
     )
+    target: TargetName = Field("onnxruntime", description="What runs the network, for a budget on latency.")
+    latency_threads: int = Field(1, ge=1, description="Threads it runs on, for a budget on latency.")
     scheme: SchemeName = Field("btd", description="Decomposition; auto chooses layer by layer.")
     resize: _Size | None = Field(
         None, description="Height and width of the images, as in 32x32; else as they are."

@@ -7,7 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tenfold.core.names import CostName, LearnedRanks, MetricKind, SamplerName, SelectorName, SpaceName
+from tenfold.core.names import (
+    CostName,
+    LearnedRanks,
+    MetricKind,
+    SamplerName,
+    SelectorName,
+    SpaceName,
+    TargetName,
+)
 from tenfold.train.batches import Augmentation
 from tenfold.train.recover import Recovery
 from tenfold.train.supervised import Training
@@ -94,7 +102,9 @@ class Options:
         measured: most images on which the rise of the logit error is measured layer by layer; 0 for none.
         workers: processes that fit, at least 1.
         seed: of everything that is random.
-        cache: folder that keeps fits between runs; None for none.
+        cache: folder that keeps fits and times of layers between runs; None for none.
+        target: what a budget on latency is measured in.
+        latency_threads: its threads, at least 1.
     """
 
     metric: MetricKind = "logits"
@@ -111,3 +121,5 @@ class Options:
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     seed: int = 0
     cache: Path | None = None
+    target: TargetName = "onnxruntime"
+    latency_threads: int = 1

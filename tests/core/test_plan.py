@@ -24,7 +24,13 @@ def test_fractions_and_numbers():
 
 def test_parse():
     assert Budget.parse(["params=0.2", " macs = 5e3"]) == Budget(params=0.2, macs=5000.0)
-    assert list(Budget(params=0.2).as_dict()) == ["params", "macs", "size_bytes"]
+    assert list(Budget(params=0.2).as_dict()) == ["params", "macs", "size_bytes", "latency_ms"]
+    assert Budget.parse(["latency=0.5"]) == Budget(latency_ms=0.5)
+
+
+def test_a_limit_on_what_is_not_known_of_the_original():
+    with pytest.raises(BudgetError, match="latency_ms cannot be kept here: only params, macs, size_bytes"):
+        Budget(latency_ms=0.5).limits(ORIGINAL)
 
 
 @pytest.mark.parametrize(

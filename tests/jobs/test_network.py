@@ -119,6 +119,8 @@ def test_every_option_reaches_the_pipeline() -> None:
         "workers": 5,
         "seed": 43,
         "cache": "c",
+        "target": "torch",
+        "latency_threads": 79,
     }
     execution = {"form": "rebuilt", "precision": "float32"}
     options = options_of(CompressSettings.make({"arch": "small", "data": "x", **BUDGET, **values}))
@@ -165,6 +167,8 @@ def test_every_option_reaches_the_pipeline() -> None:
         "workers": 5,
         "seed": 43,
         "cache": Path("c"),
+        "target": "torch",
+        "latency_threads": 79,
     }
 
 

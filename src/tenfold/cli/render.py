@@ -42,6 +42,7 @@ _PHASES = {
     "load": "reading images",
     "pretrain": "training the network",
     "statistics": "measuring layers",
+    "timing": "timing layers",
     "candidates": "trying ranks",
     "refine": "refining ranks",
     "search": "searching ranks",
@@ -89,6 +90,8 @@ def report_table(report: Report) -> Table:
         before, after = measure.of(report.before), measure.of(report.after)
         table.add_row(measure.title, *_compared(before, after, measure.form, points=measure.points))
     table.caption = LATENCY_NOTE
+    if report.latency is not None:
+        table.caption += f"\n{report.latency.sentence}"
     return table
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "ScheduleName",
     "SelectorName",
     "SpaceName",
+    "TargetName",
 ]
 
 MetricKind = Literal["logits", "activations", "plain"]
@@ -40,8 +41,11 @@ SpaceName = Literal["corrections", "ranks"]
 SamplerName = Literal["tenfold", "gp", "tpe", "nsga2", "random"]
 """What proposes its trials; see `tenfold.search.sampler`."""
 
-CostName = Literal["params", "macs", "size_bytes"]
+CostName = Literal["params", "macs", "size_bytes", "latency_ms"]
 """What a budget may limit."""
+
+TargetName = Literal["onnxruntime", "torch"]
+"""What runs the network whose latency is limited."""
 
 LearnedRanks = Literal["allocation", "evbmf", "fixed"]
 """How learning-compression chooses ranks: by predicted rise under the budget; outer ones by weakened EVBMF,

@@ -11,7 +11,10 @@ from typing import Any
 from tenfold.core.errors import BudgetError, PlanError
 from tenfold.core.shapes import Rank
 
-__all__ = ["Budget", "Choice", "Plan"]
+__all__ = ["SHORT_NAMES", "Budget", "Choice", "Plan"]
+
+SHORT_NAMES = {"latency": "latency_ms"}
+"""What else a budget may be called where people write it."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +28,15 @@ class Budget:
         params: numbers in all tensors that ship.
         macs: multiply-adds at batch 1, convolutions and linear layers.
         size_bytes: bytes of the tensors that ship.
+        latency_ms: milliseconds of one image, measured on this machine; the command line also calls it
+            latency. What takes less than a millisecond is given as a fraction.
 
     Raises:
         BudgetError: no field is set, or one is not a finite number above 0.
 
     Example:
         >>> Budget.parse(["params=0.2", "macs=0.5"])
-        Budget(params=0.2, macs=0.5, size_bytes=None)
+        Budget(params=0.2, macs=0.5, size_bytes=None, latency_ms=None)
         >>> Budget(params=0.2).limits({"params": 1000, "macs": 5000, "size_bytes": 4000})
         {'params': 200.0}
     """
@@ -39,6 +44,7 @@ class Budget:
     params: float | None = None
     macs: float | None = None
     size_bytes: float | None = None
+    latency_ms: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no network can meet."""
@@ -62,6 +68,7 @@ class Budget:
         values: dict[str, float] = {}
         for text in texts:
             name, _, number = (part.strip() for part in text.partition("="))
+            name = SHORT_NAMES.get(name, name)
             if name not in names:
                 raise BudgetError(f"budget {text!r}: {name!r} is none of {', '.join(names)}")
             if name in values:
@@ -79,8 +86,17 @@ class Budget:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def limits(self, original: Mapping[str, float]) -> dict[str, float]:
-        """Absolute bounds, given what the `original` network has of each field."""
+        """Absolute bounds, given what the `original` network has of each field.
+
+        Raises:
+            BudgetError: a field that binds is not known of the original.
+        """
         given = {name: value for name, value in self.as_dict().items() if value is not None}
+        for name in given:
+            if name not in original:
+                raise BudgetError(
+                    f"a budget on {name} cannot be kept here: only {', '.join(original)} are known"
+                )
         return {name: value * original[name] if value <= 1 else value for name, value in given.items()}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from tenfold.core.errors import RunError
 from tenfold.core.plan import Choice
 
-__all__ = ["LayerReport", "Measures", "Report"]
+__all__ = ["LatencyReport", "LayerReport", "Measures", "Report"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,35 @@ class LayerReport:
 
 
 @dataclass(frozen=True)
+class LatencyReport:
+    """What became of a budget on latency, for one image.
+
+    Attributes:
+        target: the runtime, "onnxruntime" or "torch".
+        threads: its threads.
+        predicted_ms: of the plan, from times of its layers.
+        measured_ms: of the network that was made, a median.
+        original_ms: of the original, measured in turns with it.
+    """
+
+    target: str
+    threads: int
+    predicted_ms: float
+    measured_ms: float
+    original_ms: float
+
+    @property
+    def sentence(self) -> str:
+        """All of it, for people."""
+        off = 100 * (self.predicted_ms / self.measured_ms - 1)
+        where = f"{self.target}, {self.threads} thread{'s' if self.threads > 1 else ''}"
+        return (
+            f"latency in {where}: predicted {self.predicted_ms:.3f} ms, measured {self.measured_ms:.3f} ms "
+            f"(prediction {off:+.1f} %), original {self.original_ms:.3f} ms"
+        )
+
+
+@dataclass(frozen=True)
 class Report:
     """The result of a run: `before`, `after`, and how it came about.
 
@@ -69,6 +98,7 @@ class Report:
         seconds: wall time by phase.
         versions: of Python and the packages that matter.
         history: what the training phases recorded, one mapping a point.
+        latency: predicted and measured; None without a budget on latency.
     """
 
     before: Measures
@@ -79,6 +109,7 @@ class Report:
     versions: dict[str, str] = field(default_factory=dict)
     history: tuple[dict[str, Any], ...] = ()
     after_last: Measures | None = None
+    latency: LatencyReport | None = None
 
     def to_json(self) -> str:
         """The text of report.json."""
@@ -95,13 +126,14 @@ class Report:
             rows = json.loads(text)
             layers = tuple(_read_layer(row) for row in rows.pop("layers"))
             before, after = (Measures(**rows.pop(key)) for key in ("before", "after"))
-            last = rows.pop("after_last", None)
+            last, latency = (rows.pop(key, None) for key in ("after_last", "latency"))
             return cls(
                 before=before,
                 after=after,
                 layers=layers,
                 history=tuple(rows.pop("history")),
                 after_last=last and Measures(**last),
+                latency=latency and LatencyReport(**latency),
                 **rows,
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -18,7 +18,9 @@ from onnxruntime.capi import onnxruntime_pybind11_state as _state
 
 from tenfold.core.errors import ExportError
 
-__all__ = ["RUNTIME_ERRORS", "InferenceSession", "session"]
+__all__ = ["RUNTIME_ERRORS", "RUNTIME_VERSION", "InferenceSession", "session"]
+
+RUNTIME_VERSION: str = onnxruntime.__version__
 
 # they share no base below Exception
 RUNTIME_ERRORS: tuple[type[Exception], ...] = (

@@ -203,6 +203,8 @@ def options_of(settings: NetworkSettings) -> Options:
         workers=settings.workers,
         seed=settings.seed,
         cache=settings.cache,
+        target=settings.target,
+        latency_threads=settings.latency_threads,
     )
     if isinstance(settings, TrainingSettings):
         options = replace(

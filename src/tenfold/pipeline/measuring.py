@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +13,11 @@ from time import perf_counter
 import torch
 from torch import Tensor, nn
 
+from tenfold.core.report import LatencyReport
 from tenfold.layers.census import Census, census
 from tenfold.options import Progress
 from tenfold.pipeline.material import Material
+from tenfold.pipeline.planning import clock_of
 from tenfold.runs.checkpoint import Checkpoint
 from tenfold.train.evaluate import evaluate
 from tenfold.train.loop import fill_, tensors_of
@@ -81,6 +84,18 @@ class Measuring:
             return self.accuracy(made, 1)
         finally:
             fill_(made, own)
+
+    def latency(self, made: nn.Module, predicted: float | None) -> LatencyReport | None:
+        """The prediction that the plan was made by, and what is true; None where there was none."""
+        if predicted is None:
+            return None
+        material, clock = self.material, clock_of(self.material.options)
+        channels, height, width = material.images.shape[1:]
+        shipped = copy.deepcopy(made).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        networks = {"original": material.original, "made": shipped}
+        found = clock.compared(networks, (channels, height, width))
+        original, measured = found["original"].median_ms, found["made"].median_ms
+        return LatencyReport(clock.target, clock.threads, predicted, measured, original)
 
 
 def versions() -> dict[str, str]:

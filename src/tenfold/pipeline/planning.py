@@ -14,13 +14,15 @@ from tenfold.compression.prepare import prepare
 from tenfold.core.errors import PlanError
 from tenfold.core.plan import Budget, Plan
 from tenfold.data.dataset import Preprocessing
+from tenfold.deploy.clock import MachineClock
 from tenfold.layers.census import Census, census, check_finite
 from tenfold.layers.statistics import moments
 from tenfold.options import Options, Progress
-from tenfold.ranks.allocate import allocate
+from tenfold.ranks.allocate import allocate, totals
 from tenfold.ranks.cache import DiskCache
 from tenfold.ranks.select import get_selector
 from tenfold.ranks.table import Candidate, FitCache, Layer, build_table, outline, refine_table
+from tenfold.ranks.timed import timed
 from tenfold.train.batches import augmented
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "Ranked",
     "Survey",
     "allocated",
+    "clock_of",
     "dtype_of",
     "followed",
     "in_float32",
@@ -50,10 +53,14 @@ class Survey:
     Attributes:
         census: the network, counted.
         layers: what can be factorised, with its metric.
+        model: the network itself, for a budget on latency.
+        shape: (channels, height, width) of an image, for the same.
     """
 
     census: Census
     layers: list[Layer]
+    model: nn.Module | None = None
+    shape: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,12 +72,14 @@ class Planned:
         layers: what can be factorised, with its metric.
         plan: layer -> choice.
         table: the candidates the plan was picked from; empty for a plan that was given.
+        latency_ms: what the table predicts for the whole network; None without a budget on it.
     """
 
     census: Census
     layers: list[Layer]
     plan: Plan
     table: dict[str, tuple[Candidate, ...]]
+    latency_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +148,9 @@ def surveyed(
     )
     found = {} if options.metric == "plain" else moments(model, batches, names, seed=options.seed)
     tell("statistics", 1, 1)
-    return Survey(counted, prepare(model, counted, found, metric=options.metric))
+    channels, height, width = images.shape[1:]
+    layers = prepare(model, counted, found, metric=options.metric)
+    return Survey(counted, layers, model, (channels, height, width))
 
 
 def dtype_of(model: nn.Module) -> torch.dtype:
@@ -177,28 +188,71 @@ def allocated(
     """
     if budget is None:
         raise PlanError("neither a budget nor a plan was given: say what may ship, as in params=0.2")
-    original = _originally(survey.census)
+    times = _times(survey, budget, options)
+    aligned = times is not None
+    original = _originally(survey.census) | ({"latency_ms": times.network_ms} if times else {})
     limits = budget.limits(original)
-    rows = outline(survey.layers, scheme)
+    rows = _timed(outline(survey.layers, scheme, aligned=aligned), survey, times, tell)
     fixed = {name: original[name] - sum(getattr(row[0], name) for row in rows.values()) for name in original}
     allocate(rows, limits, fixed)  # refuses what cannot be met before the long work
     cache: FitCache | None = DiskCache(options.cache) if options.cache else None
     table = build_table(
         survey.layers,
         scheme,
+        aligned=aligned,
         cache=cache,
         workers=options.workers,
         progress=lambda done, total: tell("candidates", done, total),
     )
+    table = _timed(table, survey, times, tell)
     plan = allocate(table, limits, fixed)
     for done in range(_REFINEMENTS):
         tell("refine", done, _REFINEMENTS)
-        table = refine_table(table, survey.layers, plan, cache=cache, workers=options.workers)
+        table = refine_table(
+            table, survey.layers, plan, aligned=aligned, cache=cache, workers=options.workers
+        )
+        table = _timed(table, survey, times, tell)
         plan = allocate(table, limits, fixed)
     tell("refine", _REFINEMENTS, _REFINEMENTS)
     if select is not None:
         plan = select(Ranked(survey.layers, table, limits, fixed))
-    return Planned(survey.census, survey.layers, with_kept(plan, survey.census), table)
+    latency = totals(table, plan, fixed).get("latency_ms")
+    return Planned(survey.census, survey.layers, with_kept(plan, survey.census), table, latency)
+
+
+@dataclass(frozen=True)
+class _Times:
+    """What a budget on latency needs.
+
+    Attributes:
+        clock: measures layers.
+        network_ms: milliseconds of one image in the network as it is.
+    """
+
+    clock: MachineClock
+    network_ms: float
+
+
+def clock_of(options: Options) -> MachineClock:
+    """What measures latency, as the options say."""
+    return MachineClock(options.target, options.latency_threads, options.cache)
+
+
+def _times(survey: Survey, budget: Budget, options: Options) -> _Times | None:
+    """The clock and the original's time; None where no budget asks for them."""
+    if budget.latency_ms is None or survey.model is None or survey.shape is None:
+        return None
+    clock = clock_of(options)
+    return _Times(clock, clock.network_ms(survey.model, survey.shape))
+
+
+def _timed(
+    table: dict[str, tuple[Candidate, ...]], survey: Survey, times: _Times | None, tell: Progress
+) -> dict[str, tuple[Candidate, ...]]:
+    """The table with the milliseconds of its candidates, where a budget asks for them."""
+    if times is None:
+        return table
+    return timed(table, survey.layers, times.clock, lambda done, total: tell("timing", done, total))
 
 
 def followed(survey: Survey, plan: Plan) -> Planned:

@@ -41,7 +41,7 @@ from tenfold.train.team import Team
 
 __all__ = ["Compressed", "compress", "search_plan"]
 
-_FITTED = "fitted"
+_FITTED, _PREDICTED = "fitted", "predicted"
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,7 @@ class _Whole:
     checkpoint: Checkpoint
     team: Team
     tell: Progress
+    _predicted: float | None = None  # milliseconds, by the table
 
     def run(self, plan: Callable[[], Planned]) -> tuple[nn.Module, Plan, Report]:
         """Everything, with what makes the plan if none is kept."""
@@ -175,6 +176,7 @@ class _Whole:
         """The plan, and its chains."""
         state = self.checkpoint.load(_FITTED)
         if state is not None:
+            self._predicted = (self.checkpoint.load(_PREDICTED) or {}).get("latency_ms")
             return from_state(state, self.material.digest)
         with watch.phase("plan"):
             planned = plan()
@@ -187,6 +189,9 @@ class _Whole:
                 workers=options.workers,
                 progress=lambda done, total: self.tell("fit", done, total),
             )
+        if planned.latency_ms is not None:
+            self.checkpoint.save(_PREDICTED, {"latency_ms": planned.latency_ms})
+            self._predicted = planned.latency_ms
         self.checkpoint.save(_FITTED, to_state(planned.plan, fits, self.material.digest))
         watch.keep()
         return planned.plan, fits
@@ -200,6 +205,7 @@ class _Whole:
             before, after = measuring.accuracy(original, 0), measuring.accuracy(made, 1)
             last = None if mending.last is None else measuring.accuracy_with(made, mending.last, after)
             rises = self._rises(fits)
+            latency = measuring.latency(made, self._predicted)
         return Report(
             before=Measures(counted.params, counted.macs, before),
             after=Measures(smaller.params, smaller.macs, after),
@@ -208,6 +214,7 @@ class _Whole:
             seconds=watch.seconds,
             versions=versions(),
             history=tuple(mending.history),
+            latency=latency,
         )
 
     def _rises(self, fits: dict[str, Fitted]) -> dict[str, float]:

@@ -34,7 +34,7 @@ def allocate(table: Table, limits: Mapping[str, float], fixed: Mapping[str, floa
 
     Args:
         table: candidates of the layers that may be factorised.
-        limits: upper bounds by cost name ("params", "macs", "size_bytes"), absolute.
+        limits: upper bounds by cost name ("params", "macs", "size_bytes", "latency_ms"), absolute.
         fixed: what the rest of the network costs, by the same names.
 
     Returns:
@@ -83,9 +83,20 @@ def _check_limit(table: Table, name: str, left: float, limit: float) -> None:
     largest = sorted(least, key=lambda layer: -least[layer])[:3]
     kept = max(limit - left, 0)
     raise BudgetError(
-        f"budget {name} <= {limit:,.0f}: the smallest possible is {smallest:,.0f}, of which {kept:,.0f} lie "
-        f"in parts that are kept and most of the rest in {', '.join(largest) or 'no layer'}; raise the budget"
+        f"budget {name} <= {_amount(limit)}: the smallest possible is {_amount(smallest)}, of which "
+        f"{_amount(kept)} lie in parts that are kept and most of the rest in "
+        f"{', '.join(largest) or 'no layer'}; raise the budget"
     )
+
+
+def _amount(value: float) -> str:
+    """A limit as a person writes it: milliseconds come in parts.
+
+    Example:
+        >>> _amount(1234567.0), _amount(0.51234)
+        ('1,234,567', '0.512')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == round(value) else f"{value:,.3f}"
 
 
 def _by_multiplier(table: Table, name: str, left: float) -> dict[str, Candidate]:
@@ -161,7 +172,7 @@ def _by_program(table: Table, room: Mapping[str, float]) -> dict[str, Candidate]
     costs = np.array([[getattr(c, name) for _, c in rows] for name in room], dtype=float)
     left = np.array(list(room.values()))
     # Scaled to its limit, each constraint has coefficients near 1, which the solver's tolerance wants.
-    unit = np.maximum(left, 1.0)
+    unit = np.where(left > 0, left, 1.0)
     constraints = [
         LinearConstraint(member, 1, 1),
         LinearConstraint(costs / unit[:, None], -np.inf, left / unit),
@@ -175,7 +186,7 @@ def _by_program(table: Table, room: Mapping[str, float]) -> dict[str, Candidate]
             options={"time_limit": _SECONDS},
         )
         if solved.x is None:
-            asked = ", ".join(f"{name} <= {most:,.0f}" for name, most in room.items())
+            asked = ", ".join(f"{name} <= {_amount(most)}" for name, most in room.items())
             raise BudgetError(
                 f"no plan meets {asked} together, though each alone can be met: raise one of them"
             )

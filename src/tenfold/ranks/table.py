@@ -144,7 +144,9 @@ def build_table(
     return table
 
 
-def outline(layers: Iterable[Layer], scheme: str, *, aligned: bool = False) -> dict[str, tuple[Candidate, ...]]:
+def outline(
+    layers: Iterable[Layer], scheme: str, *, aligned: bool = False
+) -> dict[str, tuple[Candidate, ...]]:
     """The table of `build_table` before anything is fitted: all costs, every rise 0."""
     table: dict[str, tuple[Candidate, ...]] = {}
     for layer in layers:

@@ -98,7 +98,8 @@ def _result(report: Report | None, history: History) -> tuple[Figure | Table, ..
         rows.append(tuple(row))
     header = ("", "before", "after", "after / before", *(["last epoch"] if last else []))
     chosen = "; after: the snapshot that the held-out images chose" if last else ""
-    blocks = [Table(header, tuple(rows), caption=f"Test set and files; {LATENCY_NOTE}{chosen}.")]
+    budgeted = f" Budget on {report.latency.sentence}." if report.latency else ""
+    blocks = [Table(header, tuple(rows), caption=f"Test set and files; {LATENCY_NOTE}{chosen}.{budgeted}")]
     if history.judgements:
         judged = tuple((x.phase, f"{x.accuracy:.2f}", f"{x.loss:.4f}") for x in history.judgements)
         caption = "Training images that were held out, after each phase; never the test set."

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tenfold.config import CompressSettings
+from tenfold.core.errors import BudgetError
+from tenfold.core.report import LatencyReport, Report
+from tenfold.deploy.clock import MachineClock
+from tenfold.jobs.compress import run
+
+WHOLE, LAYER = 10.0, 4.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which a layer takes four milliseconds, a chain one for each stage, all the rest two."""
+
+    def times(_self: object, _spec: object, _size: object, chains: list[tuple[object, ...]]) -> list[float]:
+        return [LAYER if len(chain) == 1 else float(len(chain)) for chain in chains]
+
+    monkeypatch.setattr(MachineClock, "__call__", times)
+    monkeypatch.setattr(MachineClock, "network_ms", lambda *_: WHOLE + LAYER)  # three layers
+
+
+def test_a_job_keeps_its_budget_on_latency(clock: None, sample: dict[str, object], tmp_path: Path) -> None:
+    settings = {**sample, "budget": ["latency=0.9", "params=0.9"], "latency_threads": 2}
+    made = CompressSettings.make({**settings, "out": tmp_path / "run"})
+    assert made.budget == {"latency_ms": 0.9, "params": 0.9}
+    done = run(made)
+    assert done is not None
+    report = done.read_report()
+    assert report.latency is not None
+    assert (report.latency.target, report.latency.threads) == ("onnxruntime", 2)
+    # 14 ms, of which a chain of two saves 2
+    assert report.latency.predicted_ms in (12.0, 10.0)
+    assert report.latency.measured_ms > 0
+    assert report.after.params <= 0.9 * report.before.params
+    assert "Budget on latency in onnxruntime, 2 threads" in (done.path / "report.html").read_text()
+
+
+def test_a_budget_on_latency_that_cannot_be_met(
+    clock: None, sample: dict[str, object], tmp_path: Path
+) -> None:
+    settings = CompressSettings.make({**sample, "budget": {"latency": 0.3}, "out": tmp_path / "run"})
+    with pytest.raises(
+        BudgetError, match=r"latency_ms <= 4.200: the smallest possible is 10, of which 2 lie"
+    ):
+        run(settings)
+    assert not (tmp_path / "run").exists()
+
+
+def test_latency_goes_to_json_and_back() -> None:
+    from tenfold.core.report import Measures
+
+    found = LatencyReport("torch", 1, 1.0, 1.25, 2.0)
+    report = Report(Measures(1, 1), Measures(1, 1), latency=found)
+    assert Report.from_json(report.to_json()).latency == found
+    assert found.sentence == (
+        "latency in torch, 1 thread: predicted 1.000 ms, measured 1.250 ms (prediction -20.0 %), "
+        "original 2.000 ms"
+    )
