@@ -20,7 +20,8 @@ from tenfold.data.dataset import Splits
 from tenfold.data.source import load_data
 from tenfold.layers.chain import is_chain
 from tenfold.options import Learning, Options
-from tenfold.pipeline import Session, learn
+from tenfold.pipeline import Session, learn, material_of
+from tenfold.pipeline.choosing import Chooser
 from tenfold.runs.checkpoint import Checkpoint
 from tenfold.train.batches import Augmentation
 from tenfold.train.recover import Recovery
@@ -232,7 +233,14 @@ class TestGoingOn:
     def test_stopped_anywhere_it_ends_with_the_same_bits(
         self, data: Splits, tmp_path: Path, made: Any
     ) -> None:
-        moments = [("learn", 7), ("learn", 35), ("candidates", 2), ("learn", 30), ("refine", 1), ("learn", 50)]
+        moments = [
+            ("learn", 7),
+            ("learn", 35),
+            ("candidates", 2),
+            ("learn", 30),
+            ("refine", 1),
+            ("learn", 50),
+        ]
         moments += [("train", 6), ("evaluate", 1)]
         for phase, count in moments:
             session = Session(stopped_at(phase, count), checkpoint=Checkpoint(tmp_path / "checkpoint"))
@@ -252,3 +260,16 @@ class TestGoingOn:
         learn(network(), data, budget=BUDGET, options=few, session=session)
         with pytest.raises(RunError, match="not those that the run was begun with"):
             learn(network(1), data, budget=BUDGET, options=few, session=session)
+
+
+def test_ranks_are_chosen_for_what_is_fitted_not_for_the_kernels_themselves(data: Splits) -> None:
+    model = network()
+    material = material_of(model, data, replace(QUICK, metric="plain"))
+    chooser = Chooser(material, Budget(params=0.4), "tt-tucker", None, lambda *_: None)
+    targets = {name: model.get_submodule(name).weight.detach().double() for name in ("0", "4", "7", "12")}
+    alike = chooser.at(2, model, targets).plan
+    plain = chooser.at(2, model, {**targets, "4": torch.ones_like(targets["4"])}).plan
+    assert alike["4"] is not None
+    assert plain["4"] is not None
+    assert min(plain["4"].rank) < min(alike["4"].rank)
+    assert plain["7"] != alike["7"]  # has what the other one no longer needs
