@@ -131,7 +131,7 @@ def test_strip_reaches_every_level() -> None:
     proto = onnx.helper.make_model(graph, functions=[function], doc_string="x")
     for part in (proto, proto.graph, proto.graph.node[0], proto.graph.initializer[0], proto.functions[0]):
         part.metadata_props.add(key="file", value="/a.py")
-    onnx_module._strip(proto)
+    onnx_module.strip(proto)
     assert strings(proto) == []
     assert not proto.graph.value_info
     assert proto.graph.initializer[0].float_data == [2.0]

@@ -177,9 +177,15 @@ def inspect(**values: Any) -> None:
 @app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="Run directory.")],
-    out: Annotated[Path | None, typer.Option(help="File to write; else the model.onnx of the run.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write; else one in the run directory.")] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="ONNX in 8 bits, wherever that pays; needs the images of the run.")
+    ] = False,
 ) -> None:
     """Export the compressed network of a run to ONNX, and measure it beside the original."""
+    if int8:
+        _export_int8(run, out)
+        return
     from tenfold.cli.render import export_table, progress_bars, show
     from tenfold.jobs.export import export as run_export
 
@@ -248,6 +254,19 @@ def compare(
         typer.echo(sentence, err=True)
     if out is not None:
         typer.echo(f"comparison: {out}")
+
+
+def _export_int8(run: Path, out: Path | None) -> None:
+    """Quantise, and show what came of it."""
+    from tenfold.cli.render import int8_table, progress_bars, show
+    from tenfold.jobs.quantise import quantise_run
+
+    with progress_bars() as tell:
+        made = quantise_run(run, out, tell)
+    show(int8_table(made))
+    for layer, reason in made.kept.items():
+        typer.echo(f"kept in float32: {layer}: {reason}")
+    typer.echo(f"exported to {made.path}")
 
 
 def _merged(job: Path | None, options: dict[str, Any]) -> dict[str, Any]:

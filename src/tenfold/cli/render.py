@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tenfold.jobs.bench import BenchedRun
     from tenfold.jobs.export import Exported
     from tenfold.jobs.inspect import Inspection
+    from tenfold.jobs.quantise import QuantisedRun
     from tenfold.layers.census import LayerInfo
     from tenfold.options import Progress as Tell
     from tenfold.reporting.comparison import Comparison
@@ -30,6 +31,7 @@ __all__ = [
     "comparison_table",
     "export_table",
     "inspection_table",
+    "int8_table",
     "layer_time_table",
     "progress_bars",
     "report_table",
@@ -53,6 +55,7 @@ _PHASES = {
     "evaluate": "testing",
     "export": "exporting",
     "bench": "timing",
+    "quantise": "quantising",
 }
 
 
@@ -139,6 +142,22 @@ def bench_table(benched: BenchedRun) -> Table:
     table.caption = "medians (quartiles) of runs in turns"
     if benched.reason:
         table.caption += f"; no original: {benched.reason}"
+    return table
+
+
+def int8_table(made: QuantisedRun) -> Table:
+    """From the original in float32 to the compressed network in 8 bits."""
+    table = _table("", *made.files)
+    files = list(made.files.values())
+    table.add_row("ONNX file, bytes", *(f"{file.size_bytes:,}" for file in files))
+    table.add_row("times smaller", *(f"{files[0].size_bytes / file.size_bytes:.2f}x" for file in files))
+    table.add_row("test accuracy, %", *(f"{file.accuracy:.2f}" for file in files))
+    table.add_row("held-out accuracy, %", *(written(file.held_out, ".2f") for file in files))
+    table.add_row("latency, ms", *(f"{file.latency_ms:.3f}" for file in files))
+    table.add_row("times faster", *(f"{files[0].latency_ms / file.latency_ms:.2f}x" for file in files))
+    table.caption = (
+        f"{made.layers - len(made.kept)} of {made.layers} layers in 8 bits, for {made.goal}; {LATENCY_NOTE}"
+    )
     return table
 
 

@@ -19,7 +19,7 @@ from tenfold.core.errors import ExportError
 from tenfold.layers.answers import tensors
 from tenfold.layers.mode import in_mode
 
-__all__ = ["OPSET", "export_onnx"]
+__all__ = ["OPSET", "export_onnx", "quiet", "strip"]
 
 OPSET = 18  # what the exporter writes natively: nothing is converted afterwards
 _LARGEST_BYTES = 1_500_000_000  # protobuf ends at 2 GB
@@ -65,13 +65,13 @@ def export_onnx(model: nn.Module, path: str | Path, shape: tuple[int, int, int])
     _check(model)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     example = torch.zeros(_EXAMPLE_BATCH, *shape, device=device)
-    with in_mode(model, training=False), _quiet(), torch.no_grad():
+    with in_mode(model, training=False), quiet(), torch.no_grad():
         try:
             names = _output_names(model(example))
             proto = _convert(model, example, names)
         except _FORWARD_ERRORS as error:
             raise _explain(error, shape) from error
-    _strip(proto)
+    strip(proto)
     _check_batch(proto)
     return write_bytes(path, proto.SerializeToString(deterministic=True))
 
@@ -93,7 +93,7 @@ def _check(model: nn.Module) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """The exporter prints, logs and warns about itself; none of that is for the user."""
     disabled = logging.root.manager.disable
     sink = io.StringIO()
@@ -153,11 +153,11 @@ def _check_batch(proto: onnx.ModelProto) -> None:
             )
 
 
-def _strip(message: Any) -> None:
+def strip(message: Any) -> None:
     """Take out all metadata and comments, and the shapes of intermediate values, which a reader can infer."""
     for field, value in message.ListFields():
         if field.name in _NOT_SHIPPED:
             message.ClearField(field.name)
         elif field.message_type is not None:
             for part in [value] if hasattr(value, "ListFields") else value:
-                _strip(part)
+                strip(part)

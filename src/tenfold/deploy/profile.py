@@ -104,7 +104,7 @@ def _layers(path: str | Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for node in onnx.load(path, load_external_data=False).graph.node:
         if node.op_type in _WEIGHTED and len(node.input) > 1:
-            layer = node.input[1].removesuffix(".weight")
+            layer = node.input[1].partition(".weight")[0]
         elif node.op_type in _PASSING and node.input[0] in found:
             layer = found[node.input[0]]
             found.setdefault(node.output[0], layer)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
@@ -18,7 +19,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as _state
 
 from tenfold.core.errors import ExportError
 
-__all__ = ["RUNTIME_ERRORS", "RUNTIME_VERSION", "InferenceSession", "session"]
+__all__ = ["RUNTIME_ERRORS", "RUNTIME_VERSION", "InferenceSession", "quantise_static", "session"]
 
 RUNTIME_VERSION: str = onnxruntime.__version__
 
@@ -67,3 +68,27 @@ def session(source: str | Path | bytes, *, threads: int, profile: Path | None = 
         name = "the bytes given" if isinstance(source, bytes) else str(source)
         cause = str(error).strip().splitlines()[0]
         raise ExportError(f"ONNX Runtime cannot load {name}: {cause}; export the network again") from error
+
+
+def quantise_static(source: Path, out: Path, reader: Any, *, nodes_to_exclude: list[str]) -> None:
+    """ONNX Runtime's own tool, as `tenfold.deploy.quantise` wants it; its errors pass through.
+
+    Args:
+        source: float32 file.
+        out: file to write.
+        reader: gives batches of calibration images, as its `CalibrationDataReader` does.
+        nodes_to_exclude: names of nodes that stay as they are.
+    """
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static  # noqa: PLC0415  slow to import
+
+    quantize_static(
+        source,
+        out,
+        reader,
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        reduce_range=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        nodes_to_exclude=nodes_to_exclude,
+    )

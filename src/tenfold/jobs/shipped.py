@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from tenfold.config import CompressSettings, read_toml
+from tenfold.config import job_settings, read_toml
 from tenfold.core.errors import RunError, TenfoldError
 from tenfold.jobs.network import network_of
 from tenfold.runs.directory import RunDirectory
@@ -76,7 +76,7 @@ def _shape(directory: RunDirectory, metadata: dict[str, Any]) -> _Shape:
 def _original(directory: RunDirectory, metadata: dict[str, Any]) -> tuple[nn.Module | None, str]:
     """The network of the run's job file, or the reason why there is none."""
     try:
-        settings = CompressSettings.make(read_toml(directory.job))
+        settings = job_settings(read_toml(directory.job))
         classes, channels = len(metadata["classes"]), int(metadata["input"][0])
         return network_of(settings, classes=classes, channels=channels), ""
     except TenfoldError as error:
