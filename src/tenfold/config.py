@@ -370,7 +370,7 @@ class LearnSettings(TrainingSettings):
     ranks: LearnedRanks = Field(
         "allocation",
         description="What chooses the ranks: allocation by predicted loss, evbmf for outer ranks by weakened "
-        "EVBMF and inner ones by allocation, fixed for one share of all layers, once.",
+        "EVBMF and inner ones by allocation, fixed for allocation at the first fit alone.",
     )
     choices: int = Field(
         4, ge=1, description="Fits, from the first one on, before which the ranks are chosen anew."

@@ -49,4 +49,4 @@ TargetName = Literal["onnxruntime", "torch"]
 
 LearnedRanks = Literal["allocation", "evbmf", "fixed"]
 """How learning-compression chooses ranks: by predicted rise under the budget; outer ones by weakened EVBMF,
-inner ones by predicted rise; once, one share for all layers."""
+inner ones by predicted rise; as the first, but once for all."""

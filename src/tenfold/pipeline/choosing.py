@@ -134,10 +134,8 @@ class Chooser:
 
     @property
     def _rule(self) -> str:
-        """What chooses ranks from a table; those that stay as at first must not hang on random kernels."""
-        if self._composite:
-            return "allocation"
-        return {"allocation": "allocation", "evbmf": "evbmf", "fixed": "uniform"}[self.learning.ranks]
+        """What chooses ranks from a table."""
+        return "evbmf" if self.learning.ranks == "evbmf" and not self._composite else "allocation"
 
     def _limits(self, survey: Survey, number: int) -> dict[str, float]:
         """What may ship at a step; never more than the network itself."""
