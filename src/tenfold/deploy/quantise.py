@@ -64,9 +64,10 @@ def quantise_gated(
 ) -> Quantised:
     """Quantise every layer but those that 8 bits make slower or that the accuracy hangs on.
 
-    Times are those of each layer in both files by the runtime's profiler. They count for ``goal="latency"`` alone,
-    and only if the whole network is faster for it. If held-out accuracy falls by more than `most`, the layers
-    whose quantisation alone changes the answers most are put back, twice as many each time, until it does not.
+    Times are those of each layer in both files by the runtime's profiler. They count for ``goal="latency"``
+    alone, and only if the whole network is faster for it. If held-out accuracy falls by more than `most`, the
+    layers whose quantisation alone changes the answers most are put back, twice as many each time, until it
+    does not.
 
     Args:
         source: float32 file, as `export_onnx` writes it.
