@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import together
 import torch
 
+import together
 from tenfold.train.team import ALONE, Team, joined
 
 
