@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test slow check
+.PHONY: demo test slow check system
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -17,7 +17,13 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest
 
-slow: $(STAMP)
+# Programs that slow tests start: a browser, a display, a bare Debian, another processor. Debian's names; root.
+system:
+	@missing=$$(dpkg-query -W -f '$${Package} $${Status}\n' $$(cat system-packages.txt) 2>/dev/null \
+	  | awk '/install ok installed/ {print $$1}' | sort | comm -13 - system-packages.txt); \
+	if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; fi
+
+slow: $(STAMP) system
 	$(BIN)/python -m pytest -m slow
 
 check: $(STAMP)

@@ -158,3 +158,17 @@ def test_event_on_a_full_disk_is_not_there_by_half(run: RunDirectory) -> None:
 def test_event_where_there_is_no_folder(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"events\.jsonl: No such file"):
         RunDirectory(tmp_path / "none").append_event({})
+
+
+def test_runs_that_start_together_share_a_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other, parent, make = tmp_path / "runs" / "other", tmp_path / "runs", Path.mkdir
+
+    def after_the_other(path: Path, *args: object, **options: object) -> None:
+        if path == parent and not path.exists():
+            make(other, parents=True)
+        make(path, *args, **options)
+
+    monkeypatch.setattr(Path, "mkdir", after_the_other)
+    RunDirectory.create(parent / "mine")
+    assert other.is_dir()
+    assert (parent / "mine").is_dir()

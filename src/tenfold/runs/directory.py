@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -216,11 +217,12 @@ def _make_folders(path: Path) -> None:
     made: list[Path] = []
     try:
         for folder in reversed(missing):
-            folder.mkdir()
+            folder.mkdir(exist_ok=folder != path)  # another run may make its own beside this one
             made.append(folder)
     except OSError:
         for folder in reversed(made):
-            folder.rmdir()
+            with suppress(OSError):  # it is in use by another run
+                folder.rmdir()
         raise
 
 
