@@ -1,0 +1,68 @@
+"""Settings of `tenfold learn`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from tenfold.config.network import SchemeName
+from tenfold.config.training import TrainingSettings
+from tenfold.core.names import LearnedRanks, ScheduleName
+
+__all__ = ["LearnSettings"]
+
+
+class LearnSettings(TrainingSettings):
+    """Settings of a learn job."""
+
+    command: ClassVar[str] = "learn"
+
+    method: Literal["lc"] = Field(
+        "lc", description="Learning-compression: training and fits in turns, with a constraint that tightens."
+    )
+    weights: Path | None = Field(
+        None, description="Checkpoint of a trained network to begin with; else the weights are random."
+    )
+    scheme: SchemeName = Field("tt-tucker", description="Decomposition that is learned.")
+    ranks: LearnedRanks = Field(
+        "allocation",
+        description="What chooses the ranks: allocation by predicted loss, evbmf for outer ranks by weakened "
+        "EVBMF and inner ones by allocation, fixed for allocation at the first fit alone.",
+    )
+    choices: int = Field(
+        4, ge=1, description="Fits, from the first one on, before which the ranks are chosen anew."
+    )
+    generous: float = Field(
+        2.0,
+        ge=1,
+        le=1000,
+        description="What the budget is multiplied by at the first choice; at the last by 1.",
+    )
+    warm_up: int = Field(
+        3, ge=0, description="L steps without a constraint before the first fit, for ranks to take shape."
+    )
+    steps: int = Field(10, ge=0, description="L steps under the constraint at most.")
+    step_epochs: int = Field(2, ge=1, description="Epochs of each L step.")
+    step_rate: float = Field(0.1, gt=0, le=10, description="Highest learning rate of the L steps.")
+    step_schedule: ScheduleName = Field(
+        "exp-cyclic",
+        description="Learning rate of the L steps together; a cyclic one has a cycle in each of them.",
+    )
+    mu: float = Field(1e-3, gt=0, le=1e6, description="Weight of the constraint in the first L step.")
+    growth: float = Field(2.0, ge=1, le=1000, description="What it is multiplied by after each of them.")
+    multipliers: bool = Field(
+        True, description="Augmented Lagrangian; without multipliers the quadratic penalty."
+    )
+    tolerance: float = Field(
+        1e-3,
+        ge=0,
+        le=1,
+        description="Relative distance of weights and chains that ends the L steps; 0 for never.",
+    )
+    epochs: int = Field(20, ge=0, description="Epochs of training of the chains after the L steps.")
+    rate: float = Field(0.05, gt=0, le=10, description="Highest learning rate of the training of the chains.")
+    schedule: ScheduleName = Field(
+        "exp-cyclic", description="Learning rate of the training of the chains, step by step."
+    )

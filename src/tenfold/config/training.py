@@ -1,0 +1,74 @@
+"""What every job needs that makes a network and trains it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from tenfold.config.network import NetworkSettings
+from tenfold.core.errors import BudgetError
+from tenfold.core.names import FormName, PrecisionName, ScheduleName
+
+__all__ = ["TrainingSettings"]
+
+
+class TrainingSettings(NetworkSettings):
+    """What every job needs that makes a network and trains it."""
+
+    data: str = Field(description=NetworkSettings.model_fields["data"].description)
+    plan: Path | None = Field(None, description="Edited plan.json of an earlier run, instead of a budget.")
+    held_out: int = Field(
+        2000, ge=0, description="Training images kept aside to judge by; at most a fifth of them are."
+    )
+    epochs: int = Field(
+        0, ge=0, description="Epochs of fine-tuning with labels after the recovery; 0 for one shot."
+    )
+    rate: float = Field(0.02, gt=0, le=10, description="Highest learning rate of the fine-tuning.")
+    batch: int = Field(128, ge=1, description="Images a step of the fine-tuning.")
+    momentum: float = Field(0.9, ge=0, le=0.9999, description="Momentum of the fine-tuning.")
+    weight_decay: float = Field(
+        5e-4, ge=0, le=1, description="Weight decay of the fine-tuning, on all parameters."
+    )
+    schedule: ScheduleName = Field("one-cycle", description="Learning rate of the fine-tuning, step by step.")
+    cycles: int = Field(1, ge=1, description="Cycles of a cyclic schedule.")
+    smoothing: float = Field(0.0, ge=0, le=0.9, description="Label smoothing of the fine-tuning.")
+    distillation: float = Field(
+        0.0, ge=0, le=1, description="Weight of the original's answers beside the labels in the fine-tuning."
+    )
+    temperature: float = Field(
+        4.0, gt=0, le=100, description="Temperature at which answers are compared in the fine-tuning."
+    )
+    cut_out: int = Field(
+        0, ge=0, description="Side of a black square put on each training image, in pixels; 0 for none."
+    )
+    averaging: float = Field(
+        0.0,
+        ge=0,
+        le=0.99999,
+        description="Decay of a running average of the weights, which is then what ships; 0 for none.",
+    )
+    form: FormName = Field(
+        "timed",
+        description="How chains are trained: as they are, as one kernel rebuilt each step, or the faster.",
+    )
+    precision: PrecisionName = Field(
+        "timed", description="Precision of training passes; timed takes bfloat16 where it is clearly faster."
+    )
+    threads: int | None = Field(None, ge=1, description="Threads of torch; else as many as it takes.")
+    out: Path | None = Field(
+        None, description="Run directory to make; else the first free one of runs/ARCH, runs/ARCH-2, ..."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_budget_and_plan(self) -> TrainingSettings:
+        """Refuse a job that does not say what may ship, or says it twice."""
+        if not self.budget and self.plan is None:
+            raise BudgetError(
+                "neither a budget nor a plan was given: say what may ship, as in --budget params=0.2"
+            )
+        if self.budget and self.plan is not None:
+            raise BudgetError(
+                "both a budget and a plan were given, and a plan says all: leave one of them out"
+            )
+        return self
