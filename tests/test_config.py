@@ -9,7 +9,8 @@ import pytest
 import tomli_w
 
 from tenfold import config
-from tenfold.config import CompressSettings, InspectSettings, read_toml, settings_of
+from tenfold.config import CompressSettings, InspectSettings, LearnSettings, read_toml, settings_of
+from tenfold.config.pages import EXPERT, NEEDS, PAGES
 from tenfold.core.errors import BudgetError, TenfoldError, UnknownNameError
 from tenfold.core.names import MetricKind
 from tenfold.core.plan import Budget
@@ -169,9 +170,46 @@ def test_job_file_that_cannot_be_read(tmp_path: Path) -> None:
 def test_writer_agrees_with_the_library_on_plain_values() -> None:
     made = CompressSettings.make(GOOD)
     values = {name: value for name, value in made.as_dict().items() if value is not None}
-    assert config.tomllib.loads(made.to_toml()) == config.tomllib.loads(tomli_w.dumps(values))
+    assert config.files.tomllib.loads(made.to_toml()) == config.files.tomllib.loads(tomli_w.dumps(values))
 
 
 def test_schema_does_not_need_torch() -> None:
     code = "import sys, tenfold.config, tenfold.cli.app; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+SCHEMAS = [InspectSettings, CompressSettings, LearnSettings]
+
+
+def test_every_setting_has_one_page() -> None:
+    shown = [name for names in PAGES.values() for name in names]
+    known = {setting.name for schema in SCHEMAS for setting in settings_of(schema)}
+    assert sorted(shown) == sorted(known)
+    assert known >= EXPERT
+
+
+def test_needs_name_settings_of_the_same_schema_and_values_they_have() -> None:
+    assert set(NEEDS) <= {name for names in PAGES.values() for name in names}
+    for schema in SCHEMAS[1:]:
+        known = {setting.name: setting for setting in settings_of(schema)}
+        for name in known.keys() & NEEDS.keys():
+            for other, values in NEEDS[name].items():
+                assert set(values or ()) <= set(known[other].choices)
+
+
+def test_a_required_setting_is_always_shown() -> None:
+    required = {s.name for schema in SCHEMAS for s in settings_of(schema) if s.required}
+    assert not required & (EXPERT | NEEDS.keys())
+
+
+def test_a_setting_is_needed_where_others_say_so() -> None:
+    def applies(name: str, **values: object) -> bool:
+        made = CompressSettings.make({**GOOD, **values})
+        return next(s for s in settings_of(CompressSettings) if s.name == name).applies(made.as_dict())
+
+    assert not applies("trials")
+    assert applies("trials", selector="bayes")
+    assert not applies("cycles", epochs=3)
+    assert applies("cycles", epochs=3, schedule="exp-cyclic")
+    assert not applies("temperature", epochs=3)
+    assert applies("temperature", epochs=3, distillation=0.5)

@@ -54,6 +54,7 @@ def _parameter(setting: Setting) -> inspect.Parameter:
         help=_help(setting),
         metavar=None if setting.kind == "flag" else _metavar(setting),
         show_default=False,
+        rich_help_panel=setting.page,
     )
     kind = _TYPES.get(setting.kind, str | None)
     annotation: Any = Annotated[kind, option]

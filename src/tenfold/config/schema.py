@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from tenfold.config.pages import EXPERT, NEEDS, PAGES, place_of
 from tenfold.core.errors import TenfoldError, UnknownNameError, nearest
 
 __all__ = ["Setting", "explained", "settings_of"]
@@ -28,6 +30,9 @@ class Setting:
         choices: all there are, for a choice.
         low: smallest value, or None.
         high: largest value, or None.
+        page: where a form shows it.
+        expert: whether the default serves most users.
+        needs: others, and the values of theirs with which it means something; None for any but 0.
     """
 
     name: str
@@ -38,34 +43,51 @@ class Setting:
     choices: tuple[Any, ...] = ()
     low: float | None = None
     high: float | None = None
+    page: str = ""
+    expert: bool = False
+    needs: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+
+    def applies(self, values: Mapping[str, Any]) -> bool:
+        """Whether it means something beside `values`, by name as in `as_dict`."""
+        return all(
+            bool(values[name]) if wanted is None else values[name] in wanted
+            for name, wanted in self.needs.items()
+            if name in values
+        )
 
 
 def settings_of(schema: type[BaseModel]) -> tuple[Setting, ...]:
-    """All settings of a schema, in the order of its definition.
+    """All settings of a schema, in the order in which they are shown.
 
     Example:
+        >>> from tenfold.config import CompressSettings
         >>> [setting.low for setting in settings_of(CompressSettings) if setting.name == "epochs"]
         [0]
     """
-    return tuple(_setting(name, field) for name, field in schema.model_fields.items())
+    return tuple(
+        _setting(name, schema.model_fields[name]) for name in sorted(schema.model_fields, key=place_of)
+    )
 
 
-def _setting(name: str, field: FieldInfo) -> Setting:
+def _setting(name: str, info: FieldInfo) -> Setting:
     """One field, as data."""
-    kind, choices = _kind(name, field.annotation)
-    limits: list[Any] = field.metadata
+    kind, choices = _kind(name, info.annotation)
+    limits: list[Any] = info.metadata
     lows = [value for name in ("ge", "gt") for value in _bounds(limits, name)]
     highs = _bounds(limits, "le")
-    default = None if field.is_required() else field.get_default(call_default_factory=True)
+    default = None if info.is_required() else info.get_default(call_default_factory=True)
     return Setting(
         name=name,
-        help=field.description or "",
+        help=info.description or "",
         kind=kind,
-        required=field.is_required(),
+        required=info.is_required(),
         default=default,
         choices=choices,
         low=lows[0] if lows else None,
         high=highs[0] if highs else None,
+        page=list(PAGES)[place_of(name)[0]],
+        expert=name in EXPERT,
+        needs=NEEDS.get(name, {}),
     )
 
 
