@@ -1,0 +1,1 @@
+"""Packages: a compressed network with all it needs to classify images on another device."""

@@ -1,0 +1,162 @@
+"""What every package holds: the network, and the card that says what it is and how it wants its images."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from tenfold.core.errors import ExportError, RunError
+from tenfold.core.report import Report
+from tenfold.deploy.runtime import session
+from tenfold.runs.directory import RunDirectory
+
+__all__ = ["CARD", "MODEL", "Contents", "card_text"]
+
+CARD = "card.json"
+"""Name of the card in a package."""
+
+MODEL = "model.onnx"
+"""Name of the network in a package."""
+
+_FORMAT = 1
+_READING = {"resize": "bilinear", "proportions": "stretched", "orientation": "stored", "frame": "first"}
+_LONGEST_NAME = 64
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A network to pack, and what is known about it.
+
+    Attributes:
+        model: ONNX, input ``image`` (batch, channels, height, width), float32; output (batch, classes).
+        card: JSON values, without dates or paths, so that packages can be compared:
+            "format": 1; "name", "version": as the user wants them;
+            "network": architecture it was made of;
+            "classes": names, in the order of the output;
+            "input": [channels, height, width]; "mean", "std": one value a channel for ``x / 255``;
+            "reading": how a file becomes 8-bit pixels, as `tenfold.data.decode` does it:
+            "colour" ("grey" or "rgb": Pillow's modes L and RGB, taken before the size is changed),
+            "resize" ("bilinear": Pillow's), "proportions" ("stretched": they are not kept), "orientation"
+            ("stored": EXIF is not looked at), "frame" ("first", of animations);
+            "before", "after": params, macs, size_bytes, accuracy (percent, or None), latency_ms;
+            "images": the data set it was trained on.
+    """
+
+    model: bytes
+    card: dict[str, Any]
+
+    @classmethod
+    def of(cls, run: RunDirectory, *, name: str | None = None, version: str = "1.0.0") -> Contents:
+        """What a finished run has to ship.
+
+        Args:
+            run: its directory; model.onnx, model.json and report.json are read.
+            name: what the package is called; None takes ARCHITECTURE-IMAGES.
+            version: of the package, a text of the user's choice.
+
+        Raises:
+            RunError: the run is not finished, a file is broken or they do not fit together.
+            ExportError: the ONNX file cannot be run, or `name` or `version` cannot be used.
+        """
+        report, metadata, model = run.read_report(), _metadata(run), _model(run)
+        images = _data_name(report)
+        name = f"{_plain(str(metadata['arch']))}-{_plain(images)}" if name is None else name
+        card = {
+            "format": _FORMAT,
+            "name": _checked("name", name),
+            "version": _checked("version", version),
+            "network": metadata["arch"],
+            **{key: metadata[key] for key in ("classes", "input", "mean", "std")},
+            "reading": {"colour": "grey" if metadata["input"][0] == 1 else "rgb", **_READING},
+            "before": asdict(report.before),
+            "after": asdict(report.after),
+            "images": images,
+        }
+        _check_model(run, model, card)
+        return cls(model, card)
+
+    @property
+    def file_name(self) -> str:
+        """The name in letters, digits, dots and hyphens that every file system takes.
+
+        Example:
+            >>> Contents(b"", {"name": "Größte Fische 2"}).file_name
+            'Gr-te-Fische-2'
+        """
+        return _plain(self.card["name"])
+
+
+def card_text(card: dict[str, Any]) -> str:
+    """The text of card.json."""
+    return json.dumps(card, indent=1, ensure_ascii=False) + "\n"
+
+
+def _metadata(run: RunDirectory) -> dict[str, Any]:
+    """What model.json says about the images."""
+    try:
+        match json.loads(run.model.read_text(encoding="utf-8")):
+            case {
+                "metadata": {
+                    "arch": str(),
+                    "classes": [*_],
+                    "input": [int(), int(), int()],
+                    "mean": [*_],
+                    "std": [*_],
+                } as found
+            }:
+                return dict(found)
+        cause = "it does not say what the network takes and gives"
+    except OSError as error:
+        cause = error.strerror or str(error)
+    except ValueError as error:
+        cause = f"it is no JSON ({error})"
+    raise RunError(f"cannot pack {run.path}: {run.model.name}: {cause}; restore it or run the job again")
+
+
+def _model(run: RunDirectory) -> bytes:
+    """The ONNX file."""
+    try:
+        return run.onnx.read_bytes()
+    except OSError as error:
+        raise RunError(
+            f"cannot pack {run.path}: {run.onnx.name}: {error.strerror or error}; "
+            f"make it with: tenfold export {run.path}"
+        ) from error
+
+
+def _check_model(run: RunDirectory, model: bytes, card: dict[str, Any]) -> None:
+    """Refuse a file that does not run, or is another network's than the card is about."""
+    try:
+        opened = session(model, threads=1)
+    except ExportError as error:
+        raise ExportError(f"cannot pack {run.onnx}: {error}") from error
+    shapes = [list(value.shape) for value in (*opened.get_inputs(), *opened.get_outputs())]
+    wanted = [card["input"], [len(card["classes"])]]
+    if [shape[1:] for shape in shapes] != wanted or any(isinstance(shape[0], int) for shape in shapes):
+        raise RunError(
+            f"cannot pack {run.path}: model.onnx takes and gives {shapes}, model.json says {wanted} "
+            f"behind a batch of any size; make it again with: tenfold export {run.path}"
+        )
+
+
+def _data_name(report: Report) -> str:
+    """The data set, without the place where it lay."""
+    name = PurePosixPath(str(report.settings.get("data", "images")).replace("\\", "/")).name
+    return name.removesuffix(".zip") or "images"
+
+
+def _plain(text: str) -> str:
+    """Nothing but ASCII letters, digits, dots and hyphens, and not a dot in front."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")[:_LONGEST_NAME] or "network"
+
+
+def _checked(what: str, text: str) -> str:
+    """A text a user chose, if it is one line of a bearable length."""
+    if not text.strip() or len(text) > _LONGEST_NAME or not text.isprintable():
+        raise ExportError(
+            f"{what} {text!r}: give one line of 1 to {_LONGEST_NAME} characters that can be printed"
+        )
+    return text.strip()

@@ -1,0 +1,62 @@
+"""The kinds of packages, by name. A new one is a function and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tenfold.core.errors import ExportError, UnknownNameError
+from tenfold.packaging.contents import Contents
+from tenfold.packaging.folder import build_folder
+from tenfold.packaging.options import PackOptions
+
+__all__ = ["TARGETS", "Build", "Target", "target_of"]
+
+Build = Callable[[Contents, Path, PackOptions], None]
+"""Fills an empty folder with a package, all but its manifest; raises a `TenfoldError` if it cannot."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A kind of package.
+
+    Attributes:
+        name: on the command line.
+        build: makes it.
+        obeys: names of the fields of `PackOptions` that it heeds.
+    """
+
+    name: str
+    build: Build
+    obeys: frozenset[str] = frozenset()
+
+    def check(self, options: PackOptions) -> None:
+        """Refuse wishes that it would pass over.
+
+        Raises:
+            ExportError: there is one.
+
+        Example:
+            >>> Target("web", build_folder).check(PackOptions(one_file=True))
+            Traceback (most recent call last):
+            tenfold.core.errors.ExportError: a package 'web' has no option one-file: leave it out
+        """
+        for name in sorted(options.asked - self.obeys):
+            raise ExportError(f"a package {self.name!r} has no option {name.replace('_', '-')}: leave it out")
+
+
+TARGETS = {target.name: target for target in (Target("folder", build_folder),)}
+"""All kinds of packages."""
+
+
+def target_of(name: str) -> Target:
+    """The kind of package of that name.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    try:
+        return TARGETS[name]
+    except KeyError:
+        raise UnknownNameError("target", name, TARGETS) from None
