@@ -1,0 +1,45 @@
+// The model card in words: what the network was, and what it became.
+
+const MEASURES = [
+  { key: "accuracy", title: "Test accuracy", write: (value) => `${value.toFixed(2)} %` },
+  { key: "params", title: "Parameters", write: whole },
+  { key: "macs", title: "Multiply-adds", write: whole },
+  { key: "size_bytes", title: "File", write: bytes },
+  { key: "latency_ms", title: "Time, where it was made", write: (value) => `${value.toFixed(3)} ms` },
+];
+
+/**
+ * @param {object} card the values of card.json
+ * @returns {{name: string, summary: string, rows: {title: string, was: string, is: string}[], remarks: string[][]}}
+ */
+export function describe(card) {
+  const [channels, height, width] = card.input;
+  const rows = MEASURES.map(({ key, title, write }) => ({
+    title,
+    was: written(card.before[key], write),
+    is: written(card.after[key], write),
+  }));
+  return {
+    name: card.name,
+    summary: `Tells ${card.classes.length} classes apart, on this device.`,
+    rows: rows.filter(({ was, is }) => was !== "–" || is !== "–"),
+    remarks: [
+      ["Made of", `${card.network}, trained on ${card.images}`],
+      ["Takes", `${width} × ${height} pixels, ${channels === 1 ? "grey" : "colour"}; other sizes are stretched to that`],
+      ["Classes", card.classes.join(", ")],
+      ["Version", card.version],
+    ],
+  };
+}
+
+function written(value, write) {
+  return value === null || value === undefined ? "–" : write(value);
+}
+
+function whole(value) {
+  return value.toLocaleString("en");
+}
+
+function bytes(value) {
+  return value < 1e6 ? `${(value / 1e3).toFixed(1)} kB` : `${(value / 1e6).toFixed(2)} MB`;
+}

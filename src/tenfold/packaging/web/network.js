@@ -1,0 +1,109 @@
+// The network: its files, checked against their hashes, and its answers.
+
+import * as ort from "./runtime.js";
+import { softmax, toInput } from "./preprocess.js";
+
+const ENOUGH_MS = 60; // clocks of browsers are coarse: a short run is repeated for that long
+const MOST_RUNS = 20;
+
+/** What is wrong with the files, in words for the page. */
+export class PackageError extends Error {}
+
+/** The files that the package lists with their hashes, name to {sha256, bytes}. */
+export async function readList() {
+  return (await readJson("manifest.json")).files;
+}
+
+/** The model card. */
+export async function readCard(list) {
+  return JSON.parse(new TextDecoder().decode(await readChecked("card.json", list)));
+}
+
+/**
+ * Load the network.
+ * @returns {Promise<(picture) => Promise<{probabilities: number[], preparingMs: number, networkMs: number, runs: number}>>}
+ */
+export async function loadNetwork(list, card) {
+  const [packed, model] = await Promise.all(["runtime.bin", "model.onnx"].map((name) => readChecked(name, list)));
+  ort.env.wasm.wasmBinary = await unpacked(packed);
+  ort.env.wasm.numThreads = 1; // more would need headers that a static server does not send
+  ort.env.logLevel = "fatal";
+  const session = await sessionOf(model);
+  const [channels, height, width] = card.input;
+  const run = async (input) => {
+    const tensor = new ort.Tensor("float32", input, [1, channels, height, width]);
+    const answers = await session.run({ [session.inputNames[0]]: tensor });
+    return answers[session.outputNames[0]].data;
+  };
+  await run(new Float32Array(channels * height * width)); // the first run makes buffers and is slower
+  return (picture) => classify(picture, card, run);
+}
+
+/** The probabilities of the classes, and the milliseconds that they took. */
+async function classify(picture, card, run) {
+  const start = performance.now();
+  const input = toInput(picture, card);
+  const prepared = performance.now();
+  const logits = await run(input);
+  let runs = 1;
+  while (performance.now() - prepared < ENOUGH_MS && runs < MOST_RUNS) {
+    await run(input);
+    runs += 1;
+  }
+  const networkMs = (performance.now() - prepared) / runs;
+  return { probabilities: softmax(logits), preparingMs: prepared - start, networkMs, runs };
+}
+
+async function sessionOf(model) {
+  try {
+    return await ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
+  } catch (error) {
+    throw new PackageError(`The network cannot be loaded in this browser (${firstLine(error)}). A browser of 2023 or later is needed.`);
+  }
+}
+
+/** The bytes of WebAssembly, which travel compressed. */
+async function unpacked(packed) {
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).arrayBuffer();
+}
+
+/** The bytes of a file whose hash is right. */
+async function readChecked(name, list) {
+  const { sha256, bytes } = list[name];
+  try {
+    const response = await fetch(name, { integrity: integrity(sha256) });
+    if (response.ok) return new Uint8Array(await response.arrayBuffer());
+  } catch {
+    // the reason is found out below: the browser does not tell
+  }
+  const met = (await read(name)).byteLength;
+  const what = met === bytes ? "other bytes than were packed" : `${met} bytes instead of ${bytes}`;
+  throw new PackageError(`${name} is damaged: it has ${what}. Copy the whole folder to the server again, then reload.`);
+}
+
+async function readJson(name) {
+  try {
+    return JSON.parse(new TextDecoder().decode(await read(name)));
+  } catch (error) {
+    if (error instanceof PackageError) throw error;
+    throw new PackageError(`${name} is damaged. Copy the whole folder to the server again, then reload.`);
+  }
+}
+
+async function read(name) {
+  const response = await fetch(name).catch((error) => ({ ok: false, statusText: firstLine(error) }));
+  if (response.ok) return response.arrayBuffer();
+  const cause = [response.status, response.statusText].filter(Boolean).join(" ");
+  throw new PackageError(`${name} cannot be read from the server (${cause}). Check that the whole folder is there, then reload.`);
+}
+
+/** A hash of hexadecimal digits in the form that `fetch` checks. */
+export function integrity(sha256) {
+  const bytes = sha256.match(/../g).map((pair) => String.fromCharCode(parseInt(pair, 16)));
+  return `sha256-${btoa(bytes.join(""))}`;
+}
+
+function firstLine(error) {
+  return String(error?.message ?? error).split("\n")[0];
+}
