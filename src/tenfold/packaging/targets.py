@@ -10,6 +10,7 @@ from tenfold.core.errors import ExportError, UnknownNameError
 from tenfold.packaging.contents import Contents
 from tenfold.packaging.folder import build_folder
 from tenfold.packaging.options import PackOptions
+from tenfold.packaging.web import build_web
 
 __all__ = ["TARGETS", "Build", "Target", "target_of"]
 
@@ -46,7 +47,13 @@ class Target:
             raise ExportError(f"a package {self.name!r} has no option {name.replace('_', '-')}: leave it out")
 
 
-TARGETS = {target.name: target for target in (Target("folder", build_folder),)}
+TARGETS = {
+    target.name: target
+    for target in (
+        Target("folder", build_folder),
+        Target("web", build_web, frozenset({"icon"})),
+    )
+}
 """All kinds of packages."""
 
 

@@ -114,7 +114,7 @@ def _member(archive: tarfile.TarFile, name: str) -> bytes:
 
 
 def _licences() -> str:
-    """Licence and third-party notices of ONNX Runtime: the npm package has none, the Python package has both."""
+    """Licence and notices of third parties: the npm package has none, the Python package has both."""
     listed = {Path(str(file)).name: file for file in files("onnxruntime") or []}
     texts = [listed[name].read_text(encoding="utf-8") for name in ("LICENSE", "ThirdPartyNotices.txt")]
     return f"ONNX Runtime Web {RUNTIME_WEB_VERSION}\n\n" + "\n\n".join(text.strip() for text in texts) + "\n"

@@ -6,8 +6,11 @@ import { PictureError, readPicture } from "./image.js";
 import { keepOffline } from "./offline.js";
 
 const TOP = 5;
+const TINY = 128; // pixels
 
-const page = Object.fromEntries([...document.querySelectorAll("[id]")].map((element) => [element.id, element]));
+const page = Object.fromEntries(
+  [...document.querySelectorAll("[id]")].map((element) => [element.id, element]),
+);
 let latest = 0; // number of the picture that was asked for last: answers to earlier ones are dropped
 
 start().catch(showProblem);
@@ -15,7 +18,7 @@ start().catch(showProblem);
 async function start() {
   keepOffline(page);
   const { loadNetwork, readCard, readList } = await import("./network.js").catch(() => {
-    throw new Error("The program cannot be loaded: a file is missing or damaged. Copy the whole folder to the server again, then reload.");
+    throw new Error("A file is missing or damaged. Copy the whole folder to the server again, then reload.");
   });
   const list = await readList();
   const card = await readCard(list);
@@ -30,7 +33,9 @@ function showCard(card) {
   document.title = page.name.textContent = name;
   const body = element("tbody", ...rows.map(({ title, was, is }) => row("td", title, was, is)));
   page.figures.append(element("table", element("thead", row("th", "", "it was", "it became")), body));
-  page.figures.append(element("dl", ...remarks.flatMap(([term, text]) => [element("dt", term), element("dd", text)])));
+  page.figures.append(
+    element("dl", ...remarks.flatMap(([term, text]) => [element("dt", term), element("dd", text)])),
+  );
   page.card.hidden = false;
 }
 
@@ -84,7 +89,7 @@ async function answer(file, classify, card) {
     const picture = await readPicture(file);
     const result = await classify(picture);
     if (number !== latest) return;
-    showPicture(file);
+    showPicture(file, picture);
     showAnswer(result, picture, card);
   } catch (error) {
     if (number !== latest) return;
@@ -95,7 +100,8 @@ async function answer(file, classify, card) {
   }
 }
 
-function showPicture(file) {
+function showPicture(file, { width, height }) {
+  page.preview.classList.toggle("tiny", Math.max(width, height) < TINY); // whose pixels are worth seeing
   URL.revokeObjectURL(page.preview.src);
   page.preview.src = URL.createObjectURL(file);
   showCamera(false);
@@ -104,20 +110,24 @@ function showPicture(file) {
 function showAnswer({ probabilities, preparingMs, networkMs, runs }, picture, card) {
   const order = probabilities.map((_, place) => place).sort((a, b) => probabilities[b] - probabilities[a]);
   page.best.textContent = card.classes[order[0]];
-  page.bars.replaceChildren(...order.slice(0, TOP).map((place) => bar(card.classes[place], probabilities[place])));
+  page.bars.replaceChildren(
+    ...order.slice(0, TOP).map((place) => bar(card.classes[place], probabilities[place])),
+  );
   page.times.textContent =
     `${milliseconds(networkMs)} for the network${runs > 1 ? ` (mean of ${runs} runs)` : ""}, ` +
     `${milliseconds(preparingMs)} to prepare ${picture.width} × ${picture.height} pixels`;
   page.note.hidden = !picture.approximate;
-  page.note.textContent = "The picture has transparent parts; this browser could read their colours only approximately.";
+  page.note.textContent = "Its colours under transparency are only approximate in this browser.";
   page.answer.dataset.probabilities = JSON.stringify(probabilities);
   page.answer.hidden = false;
 }
 
 function bar(name, probability) {
-  const value = element("meter");
-  value.value = probability;
-  return element("li", element("span", name), value, element("output", percent(probability)));
+  const [track, filled] = [element("div"), element("div")]; // what they show stands beside them as text
+  track.append(filled);
+  track.className = "track";
+  filled.style.width = `${100 * probability}%`;
+  return element("li", element("span", name), track, element("output", percent(probability)));
 }
 
 /** Show an error, or none. */

@@ -5,21 +5,30 @@ export class CameraError extends Error {}
 
 const REASONS = {
   NotFoundError: "This device has no camera. Choose a photo instead.",
-  NotAllowedError: "The camera is not allowed on this page: allow it in the browser's settings, or choose a photo.",
+  NotAllowedError:
+    "The camera is not allowed on this page: allow it in the browser's settings, or choose a photo.",
   NotReadableError: "The camera is in use by another program: close that, or choose a photo.",
 };
 
 /** Show what the camera at the back sees, if there is one at the back. */
 export async function openCamera(video) {
   if (!navigator.mediaDevices) {
-    throw new CameraError("Browsers give the camera only to pages opened by https or from localhost. Choose a photo instead.");
+    throw new CameraError(
+      "Browsers give the camera only to pages opened by https or from localhost. Choose a photo instead.",
+    );
   }
   try {
-    video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" }, audio: false });
+    video.srcObject = await navigator.mediaDevices.getUserMedia({
+      video: { facingMode: "environment" },
+      audio: false,
+    });
     await video.play();
   } catch (error) {
     closeCamera(video);
-    throw new CameraError(REASONS[error.name] ?? `The camera cannot be used (${error.message || error.name}). Choose a photo instead.`);
+    throw new CameraError(
+      REASONS[error.name] ??
+        `The camera cannot be used (${error.message || error.name}). Choose a photo instead.`,
+    );
   }
 }
 

@@ -5,12 +5,13 @@ const MEASURES = [
   { key: "params", title: "Parameters", write: whole },
   { key: "macs", title: "Multiply-adds", write: whole },
   { key: "size_bytes", title: "File", write: bytes },
-  { key: "latency_ms", title: "Time, where it was made", write: (value) => `${value.toFixed(3)} ms` },
+  { key: "latency_ms", title: "Time where it was made", write: (value) => `${value.toFixed(3)} ms` },
 ];
 
 /**
  * @param {object} card the values of card.json
- * @returns {{name: string, summary: string, rows: {title: string, was: string, is: string}[], remarks: string[][]}}
+ * @returns {{name: string, summary: string, rows: object[], remarks: string[][]}} rows of {title, was, is},
+ *   remarks of [term, text]
  */
 export function describe(card) {
   const [channels, height, width] = card.input;
@@ -25,7 +26,7 @@ export function describe(card) {
     rows: rows.filter(({ was, is }) => was !== "–" || is !== "–"),
     remarks: [
       ["Made of", `${card.network}, trained on ${card.images}`],
-      ["Takes", `${width} × ${height} pixels, ${channels === 1 ? "grey" : "colour"}; other sizes are stretched to that`],
+      ["Takes", `${width} × ${height} pixels, ${channels === 1 ? "grey" : "colour"}; others are stretched`],
       ["Classes", card.classes.join(", ")],
       ["Version", card.version],
     ],

@@ -38,14 +38,20 @@ async function checkSize(file) {
   }
   const { naturalWidth: width, naturalHeight: height } = image;
   if (width * height > LARGEST) {
-    throw new PictureError(`This picture has ${width} × ${height} pixels: more than ${LARGEST / 1e6} million. Take a smaller one.`);
+    throw new PictureError(
+      `This picture has ${width} × ${height} pixels, over ${LARGEST / 1e6} million: take a smaller one.`,
+    );
   }
 }
 
 /** The decoded picture. */
 async function decode(file) {
   try {
-    return await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "none", imageOrientation: "none" });
+    return await createImageBitmap(file, {
+      colorSpaceConversion: "none",
+      premultiplyAlpha: "none",
+      imageOrientation: "none",
+    });
   } catch {
     throw unreadable(file);
   }
@@ -53,7 +59,9 @@ async function decode(file) {
 
 function unreadable(file) {
   const name = file.name ? `“${file.name}”` : "This file";
-  return new PictureError(`${name} is no picture that this browser can read, or it is damaged. Choose a JPEG, PNG or WebP file.`);
+  return new PictureError(
+    `${name} is no picture that this browser can read, or it is damaged. Choose a JPEG, PNG or WebP file.`,
+  );
 }
 
 /** The pixels, exact also where they are transparent if the browser has WebGL. */
@@ -65,7 +73,7 @@ function pixels(bitmap) {
   return { width, height, data: exact ?? drawn.data, approximate: exact === null };
 }
 
-/** RGB by way of a canvas, strip by strip, and whether any pixel is not opaque: a canvas stores such rounded. */
+/** RGB by way of a canvas, strip by strip, and whether any pixel is not opaque: canvases round those. */
 function fromCanvas(bitmap) {
   const { width, height } = bitmap;
   const data = new Uint8Array(width * height * 3);
@@ -91,7 +99,13 @@ function fromTexture(bitmap) {
   gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
   gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
   gl.bindFramebuffer(gl.FRAMEBUFFER, gl.createFramebuffer());
-  gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, gl.getParameter(gl.TEXTURE_BINDING_2D), 0);
+  gl.framebufferTexture2D(
+    gl.FRAMEBUFFER,
+    gl.COLOR_ATTACHMENT0,
+    gl.TEXTURE_2D,
+    gl.getParameter(gl.TEXTURE_BINDING_2D),
+    0,
+  );
   if (gl.checkFramebufferStatus(gl.FRAMEBUFFER) !== gl.FRAMEBUFFER_COMPLETE) return null;
   const rgba = new Uint8Array(width * height * 4);
   gl.readPixels(0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, rgba);

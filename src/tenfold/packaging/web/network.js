@@ -21,10 +21,12 @@ export async function readCard(list) {
 
 /**
  * Load the network.
- * @returns {Promise<(picture) => Promise<{probabilities: number[], preparingMs: number, networkMs: number, runs: number}>>}
+ * @returns {Promise<(picture: object) => Promise<object>>} as `classify`, of a picture alone
  */
 export async function loadNetwork(list, card) {
-  const [packed, model] = await Promise.all(["runtime.bin", "model.onnx"].map((name) => readChecked(name, list)));
+  const [packed, model] = await Promise.all(
+    ["runtime.bin", "model.onnx"].map((name) => readChecked(name, list)),
+  );
   ort.env.wasm.wasmBinary = await unpacked(packed);
   ort.env.wasm.numThreads = 1; // more would need headers that a static server does not send
   ort.env.logLevel = "fatal";
@@ -39,7 +41,10 @@ export async function loadNetwork(list, card) {
   return (picture) => classify(picture, card, run);
 }
 
-/** The probabilities of the classes, and the milliseconds that they took. */
+/**
+ * @returns {Promise<{probabilities: number[], preparingMs: number, networkMs: number, runs: number}>} in the
+ *   order of the classes; networkMs is the mean of so many runs
+ */
 async function classify(picture, card, run) {
   const start = performance.now();
   const input = toInput(picture, card);
@@ -58,7 +63,9 @@ async function sessionOf(model) {
   try {
     return await ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
   } catch (error) {
-    throw new PackageError(`The network cannot be loaded in this browser (${firstLine(error)}). A browser of 2023 or later is needed.`);
+    throw new PackageError(
+      `This browser cannot load the network (${firstLine(error)}). A browser of 2023 or later is needed.`,
+    );
   }
 }
 
@@ -79,7 +86,9 @@ async function readChecked(name, list) {
   }
   const met = (await read(name)).byteLength;
   const what = met === bytes ? "other bytes than were packed" : `${met} bytes instead of ${bytes}`;
-  throw new PackageError(`${name} is damaged: it has ${what}. Copy the whole folder to the server again, then reload.`);
+  throw new PackageError(
+    `${name} is damaged: it has ${what}. Copy the whole folder to the server again, then reload.`,
+  );
 }
 
 async function readJson(name) {
@@ -95,7 +104,9 @@ async function read(name) {
   const response = await fetch(name).catch((error) => ({ ok: false, statusText: firstLine(error) }));
   if (response.ok) return response.arrayBuffer();
   const cause = [response.status, response.statusText].filter(Boolean).join(" ");
-  throw new PackageError(`${name} cannot be read from the server (${cause}). Check that the whole folder is there, then reload.`);
+  throw new PackageError(
+    `${name} cannot be read from the server (${cause}). Check that the whole folder is there, then reload.`,
+  );
 }
 
 /** A hash of hexadecimal digits in the form that `fetch` checks. */

@@ -3,7 +3,8 @@
 /** Let the service worker store the package; `page` holds the elements that tell about it. */
 export function keepOffline(page) {
   if (!navigator.serviceWorker) {
-    page.offline.textContent = "Not stored for use offline: browsers allow that only to pages opened by https or from localhost.";
+    page.offline.textContent =
+      "Not stored for use offline: browsers allow that only to pages opened by https or from localhost.";
     return;
   }
   const failed = (error) => {
@@ -22,7 +23,7 @@ export function keepOffline(page) {
 /** Say when the first storing fails. */
 function watch(worker, failed) {
   worker?.addEventListener("statechange", () => {
-    if (worker.state === "redundant") failed(new Error("a file is missing or damaged on the server, or the device is full."));
+    if (worker.state === "redundant") failed(new Error("a file is damaged, or the device is full."));
   });
 }
 
@@ -32,7 +33,9 @@ function follow(registration, page) {
     page.update.hidden = !(registration.waiting && navigator.serviceWorker.controller);
   };
   offer();
-  registration.addEventListener("updatefound", () => registration.installing?.addEventListener("statechange", offer));
+  registration.addEventListener("updatefound", () =>
+    registration.installing?.addEventListener("statechange", offer),
+  );
   page.replace.addEventListener("click", () => {
     navigator.serviceWorker.addEventListener("controllerchange", () => location.reload());
     registration.waiting?.postMessage("replace");

@@ -78,7 +78,9 @@ function windowsOf(from, to) {
       raw.push(weight);
       sum += weight;
     }
-    const fixed = raw.map((weight) => Math.trunc((sum === 0 ? weight : weight / sum) * (1 << PRECISION) + 0.5));
+    const fixed = raw.map((weight) =>
+      Math.trunc((sum === 0 ? weight : weight / sum) * (1 << PRECISION) + 0.5),
+    );
     return { first, fixed: Int32Array.from(fixed) };
   });
 }
@@ -92,7 +94,8 @@ function alongRows(data, channels, width, height, windows) {
       const start = (row * width + first) * channels;
       for (let channel = 0; channel < channels; channel++) {
         let sum = 1 << (PRECISION - 1);
-        for (let i = 0, from = start + channel; i < fixed.length; i++, from += channels) sum += data[from] * fixed[i];
+        for (let i = 0, from = start + channel; i < fixed.length; i++, from += channels)
+          sum += data[from] * fixed[i];
         out[at++] = Math.min(255, sum >> PRECISION);
       }
     }

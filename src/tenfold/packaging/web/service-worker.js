@@ -1,5 +1,5 @@
-// Stores the package on the device, whole or not at all, and answers from there. PACKAGE = {version, files} is
-// written before this line when the package is made; `files` gives the hash of each, in the form `fetch` checks.
+// Stores the package on the device, whole or not at all, and answers from there. PACKAGE = {version, files}
+// is written above when the package is made; `files` gives the hash of each, in the form `fetch` checks.
 
 const PREFIX = `tenfold ${self.registration.scope} `; // one origin may hold several packages
 const CACHE = PREFIX + PACKAGE.version;
@@ -27,15 +27,17 @@ async function store() {
 /** Drop the versions before this one, and take over the open pages. */
 async function replace() {
   const names = await caches.keys();
-  await Promise.all(names.filter((name) => name.startsWith(PREFIX) && name !== CACHE).map((name) => caches.delete(name)));
+  await Promise.all(
+    names.filter((name) => name.startsWith(PREFIX) && name !== CACHE).map((name) => caches.delete(name)),
+  );
   await self.clients.claim();
 }
 
 /** The stored file; what is not of the package comes from its own server, and nothing from any other. */
 async function answer(request) {
-  const url = new URL(request.url);
-  if (url.origin !== self.location.origin) return Response.error();
-  const name = request.mode === "navigate" && url.href.split(/[?#]/)[0] === self.registration.scope ? PAGE : url.href.split(/[?#]/)[0];
+  const { origin, pathname } = new URL(request.url);
+  if (origin !== self.location.origin) return Response.error();
+  const address = origin + pathname;
   const cache = await caches.open(CACHE);
-  return (await cache.match(name)) ?? fetch(request);
+  return (await cache.match(address === self.registration.scope ? PAGE : address)) ?? fetch(request);
 }
