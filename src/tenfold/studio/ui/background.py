@@ -22,8 +22,8 @@ _THREADS = 4
 class Background:
     """Threads for what takes long; what they bring is used where the widgets live.
 
-    A thread must not touch a widget. What it raises on purpose is given to `fail`; anything else is an error of
-    the program and goes where those of the window go.
+    A thread must not touch a widget. What it raises on purpose is given to `fail`; anything else is an error
+    of the program and goes where those of the window go.
     """
 
     def __init__(self, window: tk.Misc, fail: Callable[[TenfoldError], None]) -> None:

@@ -126,14 +126,14 @@ class _Named:
         frame = ttk.Frame(master)
         self._variable = tk.StringVar(master)
         self._told, self._setting = told, setting
-        self._box: ttk.Entry = (ttk.Entry if setting.kind == "path" else ttk.Combobox)(
+        self._box: ttk.Entry | ttk.Combobox = (ttk.Entry if setting.kind == "path" else ttk.Combobox)(
             frame, textvariable=self._variable, width=_WIDE
         )
         self._box.bind("<<ComboboxSelected>>", lambda _event: told(self._variable.get()))
         self._box.bind("<KeyRelease>", lambda _event: told(self._variable.get()))
         self._box.bind("<<Paste>>", lambda _event: master.after_idle(lambda: told(self._variable.get())))
-        self._box.pack(side="left", fill="x", expand=True)
         self.focus: tk.Widget = self._box
+        self.focus.pack(side="left", fill="x", expand=True)
         if setting.name != "arch":
             ttk.Button(frame, text=_("Browse ..."), bootstyle="secondary-outline", command=self._browse).pack(
                 side="left", padx=(6, 0)
