@@ -23,9 +23,15 @@ def weights(path: Path) -> dict[str, np.ndarray]:
 
 
 def in_eight_bits(path: Path) -> set[str]:
+    """Layers that are computed in 8 bits."""
     return {
         name.partition(".weight")[0] for name, w in weights(path).items() if name.endswith("weight_quantized")
     }
+
+
+def in_float32(path: Path) -> set[str]:
+    """Layers that are as they were; those that are left are stored in 8 bits."""
+    return {name.partition(".weight")[0] for name in weights(path) if name.endswith(".weight")}
 
 
 def answers(path: Path, count: int = 64) -> np.ndarray:
@@ -58,54 +64,72 @@ def test_kept_layers_stay_in_float32(exported: Path, tmp_path: Path) -> None:
     assert len(latency_ms([made], SHAPE, repetitions=30)) == 1
 
 
-def test_accuracy_puts_back_the_layers_that_matter_most(
+def test_accuracy_puts_back_first_what_is_stored_then_what_is_computed(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[set[str]] = []
-
     def judge(path: Path) -> float:
-        asked.append(in_eight_bits(path))
-        return 90.0 if not asked[-1] else 80.0 if asked[-1] & {"head", "hidden"} else 89.6
+        if path == exported:
+            return 90.0
+        computed, stored = in_eight_bits(path), set(LAYERS) - in_eight_bits(path) - in_float32(path)
+        return 80.0 if computed & {"head", "hidden"} else 89.4 if "stem" in stored else 89.5
 
-    monkeypatch.setattr(quantise_module, "_by_sensitivity", lambda *_: ["head", "stem", "hidden", "chain.0"])
-    found = quantise_gated(exported, tmp_path / "int8.onnx", IMAGES, judge, goal="bytes")
-    assert list(found.kept) == ["head", "stem", "hidden"]  # one, then two more
-    assert set(found.kept.values()) == {"held-out accuracy"}
-    assert (found.before, found.after) == (90.0, 89.6)
-    assert in_eight_bits(found.path) == {"chain.0", "chain.1", "chain.2"}
+    ranked = {"_computed_alone": ["head", "chain.0", "hidden", "chain.1"], "_stored_alone": ["stem", "head"]}
+    monkeypatch.setattr(quantise_module, "small_layers", lambda _: [])
+    monkeypatch.setattr(quantise_module, "_slow_layers", lambda *_: {"chain.2": "slow"})
+    monkeypatch.setattr(quantise_module, "_by_sensitivity", lambda *_: ranked[_[3].__name__])
+    found = quantise_gated(exported, tmp_path / "int8.onnx", IMAGES, judge)
+    assert found.kept == {"stem": "held-out accuracy"}
+    why = "held-out accuracy"
+    assert found.stored == {"chain.2": "slow", "head": why, "chain.0": why, "hidden": why}  # one, two more
+    assert (found.before, found.after) == (90.0, 89.5)
+    assert in_eight_bits(found.path) == {"chain.1"}
+    assert in_float32(found.path) == {"stem"}
 
 
 def test_sensitivity_is_that_of_one_layer_alone(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     change = {"stem": 1.0, "head": 3.0, "hidden": 2.0}
-    alone: list[str] = []
-
-    def quantised(_source: Path, _out: Path, _few: object, *, keep: list[str]) -> Path:
-        (layer,) = set(LAYERS) - set(keep)
-        alone.append(layer)
-        return Path(layer)
-
-    monkeypatch.setattr(quantise_module, "quantise", quantised)
     monkeypatch.setattr(
         quantise_module, "_answers", lambda path, _: np.array([change.get(path.name, 0.0)], dtype=np.float32)
     )
-    assert quantise_module._by_sensitivity(exported, IMAGES, list(change)) == ["head", "hidden", "stem"]
-    assert alone == list(change)
+    ranked = quantise_module._by_sensitivity(exported, IMAGES, list(change), lambda *_: Path(_[3]))
+    assert ranked == ["head", "hidden", "stem"]
+
+
+def test_a_layer_alone(exported: Path, tmp_path: Path) -> None:
+    computed = quantise_module._computed_alone(exported, tmp_path / "computed.onnx", IMAGES, "chain.1")
+    assert in_eight_bits(computed) == {"chain.1"}
+    assert in_float32(computed) == set(LAYERS) - {"chain.1"}
+    stored = quantise_module._stored_alone(exported, tmp_path / "stored.onnx", IMAGES, "stem")
+    assert in_eight_bits(stored) == set()
+    assert in_float32(stored) == set(LAYERS) - {"stem"}
 
 
 @pytest.mark.parametrize("gains", [True, False])
-def test_layers_that_are_slower_stay_if_the_network_gains(
+def test_layers_that_are_slower_are_stored_if_the_network_gains(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gains: bool
 ) -> None:
+    even: list[Path] = []
+
     def times(path: Path, _shape: object) -> dict[str, float]:
-        return dict.fromkeys(LAYERS, 1.0) | ({} if path == exported else {"chain.1": 3.0, "head": 1.04})
+        even.append(path)
+        return dict.fromkeys(LAYERS, 1.0) | ({} if path == even[0] else {"stem": 3.0, "head": 1.04})
 
     monkeypatch.setattr(quantise_module, "_times", times)
     monkeypatch.setattr(quantise_module, "_gains", lambda *_: gains)
     found = quantise_gated(exported, tmp_path / "int8.onnx", IMAGES, lambda _: 50.0)
-    assert found.kept == ({"chain.1": "8 bits are 3.00 times as slow"} if gains else {})
-    assert in_eight_bits(found.path) == set(LAYERS) - set(found.kept)
-    whole = quantise_gated(exported, tmp_path / "int8.onnx", IMAGES, lambda _: 50.0, goal="bytes")
-    assert whole.kept == {}
+    assert found.stored == ({"stem": "8 bits are 3.00 times as slow"} if gains else {})
+    assert found.kept == {}
+    assert in_eight_bits(found.path) == set(LAYERS) - set(found.stored)
+    assert in_float32(found.path) == set()
+
+
+def test_for_bytes_all_layers_are_stored_but_tiny_ones(exported: Path, tmp_path: Path) -> None:
+    found = quantise_gated(exported, tmp_path / "int8.onnx", IMAGES, lambda _: 50.0, goal="bytes")
+    tiny = {"chain.0", "chain.2", "hidden", "head"}  # 32, 32, 48 and 24 weights
+    assert found.kept == dict.fromkeys(["chain.0", "chain.2", "hidden", "head"], "has few weights")
+    assert found.stored == {"stem": "for bytes", "chain.1": "for bytes"}
+    assert in_float32(found.path) == tiny
+    assert in_eight_bits(found.path) == set()
 
 
 def test_no_images(exported: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Weights and activations in 8 bits, layer by layer where it pays: static post-training quantisation.
+"""A network in 8 bits, layer by layer as far as it pays: static post-training quantisation, or weights alone.
 
 QDQ format, per channel, `reduce_range`: without it sums of products overflow 16 bits on processors without
 VNNI, and a per-channel network loses most of its accuracy there.
@@ -7,8 +7,9 @@ VNNI, and a per-channel network loses most of its accuracy there.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from tenfold.core.atomic import write_bytes
 from tenfold.core.errors import ExportError
+from tenfold.deploy.eight_bits import WEIGHTED, balance, small_layers, store_weights
 from tenfold.deploy.onnx import quiet, strip
 from tenfold.deploy.profile import profile
 from tenfold.deploy.runtime import RUNTIME_ERRORS, quantise_static, session
@@ -29,8 +31,8 @@ Images = NDArray[np.float32]
 Goal = Literal["latency", "bytes"]
 Judge = Callable[[Path], float]
 """Percent of held-out images that a file classifies correctly."""
+Alone = Callable[[Path, Path, Images, str], Path]
 
-_WEIGHTED = ("Conv", "Gemm", "MatMul")
 _BATCH = 16
 _SLOWER = 1.05  # a layer slower by less than the profiler can tell is quantised all the same
 _FAILURES: tuple[type[Exception], ...] = (
@@ -48,12 +50,14 @@ class Quantised:
 
     Attributes:
         path: of the file.
-        kept: layers that stay in float32, and why.
+        stored: layers whose weights are stored in 8 bits but which are computed in float32, and why.
+        kept: layers that stay in float32 altogether, and why.
         before: percent of the held-out images in float32.
         after: the same in 8 bits.
     """
 
     path: Path
+    stored: dict[str, str]
     kept: dict[str, str]
     before: float
     after: float
@@ -62,12 +66,12 @@ class Quantised:
 def quantise_gated(
     source: Path, out: Path, images: Images, judge: Judge, *, goal: Goal = "latency", most: float = 0.5
 ) -> Quantised:
-    """Quantise every layer but those that 8 bits make slower or that the accuracy hangs on.
+    """Take every layer to 8 bits as far as time and accuracy allow.
 
-    Times are those of each layer in both files by the runtime's profiler. They count for ``goal="latency"``
-    alone, and only if the whole network is faster for it. If held-out accuracy falls by more than `most`, the
-    layers whose quantisation alone changes the answers most are put back, twice as many each time, until it
-    does not.
+    First the weights of all layers are stored in 8 bits, which costs no time. For ``goal="latency"`` a layer
+    is then computed in 8 bits as well, unless that makes it slower, by the times of each layer in both files
+    in the runtime's profiler, and the whole network is faster without. Whenever held-out accuracy falls by
+    more than `most`, the layers that alone change the answers most are put back, twice as many each time.
 
     Args:
         source: float32 file, as `export_onnx` writes it.
@@ -81,24 +85,42 @@ def quantise_gated(
         ExportError: ONNX Runtime cannot quantise the network.
     """
     before = judge(source)
-    quantise(source, out, images)
-    kept = _slower(source, out, images) if goal == "latency" else {}
-    if kept and not _gains(source, out, images, tuple(kept)):
-        kept = {}
-    quantise(source, out, images, keep=tuple(kept))
-    after = judge(out)
-    ranked: list[str] | None = None
-    count = 1
-    while before - after > most:
-        if ranked is None:
-            ranked = _by_sensitivity(source, images, [x for x in layers_of(source) if x not in kept])
-        if not ranked:
-            break
-        kept |= dict.fromkeys(ranked[:count], "held-out accuracy")
-        ranked, count = ranked[count:], 2 * count
-        quantise(source, out, images, keep=tuple(kept))
-        after = judge(out)
-    return Quantised(out, kept, before, after)
+    with tempfile.TemporaryDirectory(prefix="tenfold-") as folder:
+        even = balance(source, Path(folder) / "even.onnx")
+        small = small_layers(even)
+        kept = dict.fromkeys(small, "has few weights")
+        stored = dict.fromkeys(layers_of(even), "for bytes")
+
+        def lost() -> float:
+            return before - judge(_written(even, out, images, stored, kept))
+
+        _settle(lost, most, _worst_first(even, images, kept, _stored_alone), kept)
+        if goal == "latency":
+            stored = _slow_layers(even, images) | {x: why for x, why in kept.items() if x not in small}
+            _settle(lost, most, _worst_first(even, images, stored, _computed_alone), stored)
+        after = before - lost()
+    kept = {layer: why for layer, why in kept.items() if layer in stored}
+    return Quantised(out, {x: why for x, why in stored.items() if x not in kept}, kept, before, after)
+
+
+def _settle(lost: Callable[[], float], most: float, turns: Iterator[list[str]], back: dict[str, str]) -> None:
+    """Put layers back, some in each turn, until no more than `most` points are lost or all are back."""
+    while lost() > most and (worst := next(turns, None)):
+        back.update(dict.fromkeys(worst, "held-out accuracy"))
+
+
+def _written(source: Path, out: Path, images: Images, stored: Collection[str], kept: Collection[str]) -> Path:
+    """Some layers as they are, some stored in 8 bits, and the others computed in 8 bits."""
+    quantise(source, out, images, keep=tuple(stored))
+    return store_weights(out, out, keep=kept)
+
+
+def _slow_layers(source: Path, images: Images) -> dict[str, str]:
+    """Layers that 8 bits make slower, if the network is faster without them."""
+    with tempfile.TemporaryDirectory(prefix="tenfold-") as folder:
+        whole = quantise(source, Path(folder) / "whole.onnx", images)
+        slower = _slower(source, whole, images)
+        return slower if slower and _gains(source, whole, images, tuple(slower)) else {}
 
 
 def quantise(source: Path, out: Path, images: Images, *, keep: Sequence[str] = ()) -> Path:
@@ -137,7 +159,7 @@ def quantise(source: Path, out: Path, images: Images, *, keep: Sequence[str] = (
 def layers_of(path: Path) -> dict[str, str]:
     """Layer -> name of its node, of all that can be quantised."""
     nodes = onnx.load(path, load_external_data=False).graph.node
-    return {node.input[1].partition(".weight")[0]: node.name for node in nodes if node.op_type in _WEIGHTED}
+    return {node.input[1].partition(".weight")[0]: node.name for node in nodes if node.op_type in WEIGHTED}
 
 
 def _slower(source: Path, out: Path, images: Images) -> dict[str, str]:
@@ -169,17 +191,34 @@ def _times(path: Path, shape: tuple[int, int, int]) -> dict[str, float]:
     return found
 
 
-def _by_sensitivity(source: Path, images: Images, layers: list[str]) -> list[str]:
-    """Layers by how much the answers change if each alone is quantised, the worst first."""
-    few = images[:_BATCH]
+def _worst_first(source: Path, images: Images, rest: Collection[str], alone: Alone) -> Iterator[list[str]]:
+    """Of all layers but the rest the one that 8 bits hurt most, then the next two, four, and so on."""
+    layers = [layer for layer in layers_of(source) if layer not in rest]
+    ranked, count = iter(_by_sensitivity(source, images[:_BATCH], layers, alone)), 1
+    while worst := list(islice(ranked, count)):
+        yield worst
+        count *= 2
+
+
+def _by_sensitivity(source: Path, few: Images, layers: list[str], alone: Alone) -> list[str]:
+    """Layers by how much the answers change if each alone is in 8 bits, the worst first."""
     expected = _answers(source, few)
     changes: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="tenfold-") as folder:
         for layer in layers:
-            rest = [other for other in layers_of(source) if other != layer]
-            alone = quantise(source, Path(folder) / "alone.onnx", few, keep=rest)
-            changes[layer] = float(np.square(_answers(alone, few) - expected).sum())
+            made = alone(source, Path(folder) / "alone.onnx", few, layer)
+            changes[layer] = float(np.square(_answers(made, few) - expected).sum())
     return sorted(layers, key=lambda layer: -changes[layer])
+
+
+def _computed_alone(source: Path, out: Path, few: Images, layer: str) -> Path:
+    """One layer computed in 8 bits."""
+    return quantise(source, out, few, keep=[other for other in layers_of(source) if other != layer])
+
+
+def _stored_alone(source: Path, out: Path, _few: Images, layer: str) -> Path:
+    """One layer stored in 8 bits."""
+    return store_weights(source, out, keep=[other for other in layers_of(source) if other != layer])
 
 
 def _answers(path: Path, images: Images) -> Images:

@@ -56,13 +56,15 @@ class QuantisedRun:
         path: of the file in 8 bits.
         goal: what 8 bits were for.
         files: "original" (where it can be built again), "compressed" and "int8".
-        kept: layers that stay in float32, and why.
+        stored: layers whose weights are stored in 8 bits but which are computed in float32, and why.
+        kept: layers that stay in float32 altogether, and why.
         layers: number of layers that could be quantised.
     """
 
     path: Path
     goal: Goal
     files: dict[str, FileMeasures]
+    stored: dict[str, str]
     kept: dict[str, str]
     layers: int
 
@@ -70,8 +72,7 @@ class QuantisedRun:
 def quantise_run(run: Path, out: Path | None = None, progress: Progress = silent) -> QuantisedRun:
     """Quantise the compressed network of a run, and write int8.json beside it.
 
-    Layers that 8 bits make slower stay in float32 unless the budget of the run is on bytes or parameters, and
-    no latency.
+    8 bits are for bytes if the budget of the run is on bytes or parameters and not on latency; else for time.
 
     Args:
         run: directory of a finished run; its images must be where they were.
@@ -103,7 +104,7 @@ def quantise_run(run: Path, out: Path | None = None, progress: Progress = silent
         measured = _measured(files, found.shape, data, made)
         count = len(layers_of(compressed))
     progress("quantise", 2, 2)
-    quantised = QuantisedRun(path, goal, measured, made.kept, count)
+    quantised = QuantisedRun(path, goal, measured, made.stored, made.kept, count)
     content = {**asdict(quantised), "path": path.name}
     write_text(directory.path / "int8.json", json.dumps(content, indent=1) + "\n")
     return quantised
