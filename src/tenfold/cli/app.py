@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,6 +60,8 @@ app = typer.Typer(
 
 def main() -> None:
     """What the console script and ``python -m tenfold`` start."""
+    if sys.platform == "win32":  # what stops a process that another program started, as Ctrl-C does
+        signal.signal(signal.SIGBREAK, signal.default_int_handler)
     app(prog_name="tenfold")
 
 
