@@ -12,17 +12,11 @@ from tenfold.core.errors import ExportError, RunError
 from tenfold.core.report import Report
 from tenfold.deploy.runtime import session
 from tenfold.runs.directory import RunDirectory
+from tenfold_runner.card import CARD, CARD_FORMAT, READING
+from tenfold_runner.package import MODEL
 
 __all__ = ["CARD", "MODEL", "Contents", "card_text"]
 
-CARD = "card.json"
-"""Name of the card in a package."""
-
-MODEL = "model.onnx"
-"""Name of the network in a package."""
-
-_FORMAT = 1
-_READING = {"resize": "bilinear", "proportions": "stretched", "orientation": "stored", "frame": "first"}
 _LONGEST_NAME = 64
 
 
@@ -65,12 +59,12 @@ class Contents:
         images = _data_name(report)
         name = f"{_plain(str(metadata['arch']))}-{_plain(images)}" if name is None else name
         card = {
-            "format": _FORMAT,
+            "format": CARD_FORMAT,
             "name": _checked("name", name),
             "version": _checked("version", version),
             "network": metadata["arch"],
             **{key: metadata[key] for key in ("classes", "input", "mean", "std")},
-            "reading": {"colour": "grey" if metadata["input"][0] == 1 else "rgb", **_READING},
+            "reading": {"colour": "grey" if metadata["input"][0] == 1 else "rgb", **READING},
             "before": asdict(report.before),
             "after": asdict(report.after),
             "images": images,

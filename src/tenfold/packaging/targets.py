@@ -50,7 +50,7 @@ class Target:
 TARGETS = {
     target.name: target
     for target in (
-        Target("folder", build_folder),
+        Target("folder", build_folder, frozenset({"icon", "passphrase"})),
         Target("web", build_web, frozenset({"icon"})),
     )
 }
