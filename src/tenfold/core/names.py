@@ -9,6 +9,7 @@ from typing import Literal
 
 __all__ = [
     "CostName",
+    "FileFormat",
     "FormName",
     "LearnedRanks",
     "MetricKind",
@@ -40,6 +41,9 @@ SpaceName = Literal["corrections", "ranks"]
 
 SamplerName = Literal["tenfold", "gp", "tpe", "nsga2", "random"]
 """What proposes its trials; see `tenfold.search.sampler`."""
+
+FileFormat = Literal["onnx", "pt2", "safetensors", "pte"]
+"""What a network is exported to; see `tenfold.deploy.forms`."""
 
 CostName = Literal["params", "macs", "size_bytes", "latency_ms"]
 """What a budget may limit."""

@@ -19,14 +19,14 @@ from tenfold.core.errors import ExportError
 from tenfold.layers.answers import tensors
 from tenfold.layers.mode import in_mode
 
-__all__ = ["OPSET", "export_onnx", "quiet", "strip"]
+__all__ = ["FORWARD_ERRORS", "OPSET", "export_onnx", "quiet", "strip"]
 
 OPSET = 18  # what the exporter writes natively: nothing is converted afterwards
 _LARGEST_BYTES = 1_500_000_000  # protobuf ends at 2 GB
 
 _NOT_SHIPPED = frozenset({"doc_string", "metadata_props", "value_info"})
 _EXAMPLE_BATCH = 2  # 0 and 1 would be taken for constants
-_FORWARD_ERRORS = (
+FORWARD_ERRORS = (
     RuntimeError,
     TypeError,
     ValueError,
@@ -69,7 +69,7 @@ def export_onnx(model: nn.Module, path: str | Path, shape: tuple[int, int, int])
         try:
             names = _output_names(model(example))
             proto = _convert(model, example, names)
-        except _FORWARD_ERRORS as error:
+        except FORWARD_ERRORS as error:
             raise _explain(error, shape) from error
     strip(proto)
     _check_batch(proto)
