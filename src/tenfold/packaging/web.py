@@ -6,16 +6,19 @@ import base64
 import gzip
 import hashlib
 import json
+import tempfile
+from dataclasses import replace
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 
-from tenfold.core.errors import ExportError
 from tenfold.packaging.contents import Contents
 from tenfold.packaging.folder import put_contents
+from tenfold.packaging.icon import read_icon
+from tenfold.packaging.licences import LICENCES, put_licences
 from tenfold.packaging.options import PackOptions
 from tenfold.packaging.web_runtime import web_runtime
 from tenfold_runner.manifest import MANIFEST
@@ -36,9 +39,13 @@ def build_web(contents: Contents, folder: Path, options: PackOptions) -> None:
         options: `icon` is heeded.
 
     Raises:
-        ExportError: the icon is no picture; or as `tenfold.packaging.web_runtime.web_runtime`.
+        ExportError: the icon is no picture, a licence is missing, or as
+            `tenfold.packaging.web_runtime.web_runtime`.
     """
-    put_contents(contents, folder)
+    # browsers turn photos as the camera noted, and pages cannot forbid it
+    reading = {**contents.card["reading"], "orientation": "upright"}
+    upright = replace(contents, card={**contents.card, "reading": reading})
+    put_contents(upright, folder, PackOptions())
     page = _page()
     worker = page.pop(_WORKER)
     for name, data in {**page, **_runtime(), **_installing(contents.card, options.icon)}.items():
@@ -52,14 +59,23 @@ def _page() -> dict[str, bytes]:
 
 
 def _runtime() -> dict[str, bytes]:
-    """What runs the network, with its licences."""
+    """What runs the network, and the licences."""
     runtime = web_runtime()
     return {
         "runtime.js": runtime.script,  # many servers give .mjs a type that browsers refuse
         # a fourth of the size; of this name servers know no type by which they would unpack it
         "runtime.bin": gzip.compress(runtime.wasm, 9, mtime=0),
-        "licences.txt": runtime.licences.encode(),
+        "licences.txt": _licences(),
     }
+
+
+def _licences() -> bytes:
+    """The licences of all that ships, as one text; the npm package of ONNX Runtime has none, its wheel has."""
+    with tempfile.TemporaryDirectory(prefix="tenfold-licences-") as name:
+        put_licences(("tenfold", "onnxruntime"), Path(name))
+        texts = sorted(path for path in (Path(name) / LICENCES).rglob("*") if path.is_file())
+        parts = [f"{path.parent.name}: {path.name}\n\n{path.read_text('utf-8').strip()}\n" for path in texts]
+    return "\n\n".join(parts).encode()
 
 
 def _installing(card: dict[str, Any], picture: Path | None) -> dict[str, bytes]:
@@ -103,22 +119,16 @@ def _json(value: Any) -> bytes:
 
 
 def _icons(picture: Path | None) -> dict[int, bytes]:
-    """The icon in all sizes, as PNG files; inside a frame of a tenth, which launchers may cut off."""
-    if picture is None:
-        return {size: _png(_bars(size)) for size in _ICON_SIZES}
-    try:
-        with Image.open(picture) as opened:
-            image = opened.convert("RGBA")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ExportError(f"icon {picture}: cannot be read as a picture ({error}); give a PNG file") from None
-    return {size: _png(_framed(image, size)) for size in _ICON_SIZES}
+    """The icon in all sizes, as PNG files."""
+    given = None if picture is None else read_icon(picture)
+    return {size: _png(_bars(size) if given is None else _framed(given, size)) for size in _ICON_SIZES}
 
 
 def _framed(picture: Image.Image, size: int) -> Image.Image:
-    """`picture`, as large as it fits, on white."""
-    inside = ImageOps.contain(picture, (size * 4 // 5, size * 4 // 5))
+    """`picture` on white, inside a frame of a tenth, which launchers may cut off."""
+    inside = picture.resize((size * 4 // 5, size * 4 // 5), Image.Resampling.LANCZOS)
     image = Image.new("RGB", (size, size), _WHITE)
-    image.paste(inside, ((size - inside.width) // 2, (size - inside.height) // 2), inside)
+    image.paste(inside, (size // 10, size // 10), inside)
     return image
 
 

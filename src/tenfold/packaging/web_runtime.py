@@ -9,7 +9,6 @@ import subprocess
 import tarfile
 import tempfile
 from dataclasses import dataclass
-from importlib.metadata import files
 from io import BytesIO
 from pathlib import Path
 
@@ -36,12 +35,10 @@ class WebRuntime:
     Attributes:
         script: JavaScript module.
         wasm: WebAssembly that it loads.
-        licences: licence and notices of third parties, as text.
     """
 
     script: bytes
     wasm: bytes
-    licences: str
 
 
 def web_runtime() -> WebRuntime:
@@ -59,7 +56,7 @@ def web_runtime() -> WebRuntime:
         write_bytes(archive, data)
     with tarfile.open(fileobj=BytesIO(data)) as opened:
         script, wasm = (_member(opened, name) for name in (_SCRIPT, _WASM))
-    return WebRuntime(script, wasm, _licences())
+    return WebRuntime(script, wasm)
 
 
 def _whole(data: bytes) -> bool:
@@ -111,10 +108,3 @@ def _member(archive: tarfile.TarFile, name: str) -> bytes:
     if member is None:
         raise ExportError(f"{_ARCHIVE}: {name} is no file; the pinned version of tenfold is wrong")
     return member.read()
-
-
-def _licences() -> str:
-    """Licence and notices of third parties: the npm package has none, the Python package has both."""
-    listed = {Path(str(file)).name: file for file in files("onnxruntime") or []}
-    texts = [listed[name].read_text(encoding="utf-8") for name in ("LICENSE", "ThirdPartyNotices.txt")]
-    return f"ONNX Runtime Web {RUNTIME_WEB_VERSION}\n\n" + "\n\n".join(text.strip() for text in texts) + "\n"

@@ -84,7 +84,7 @@ function showCamera(on) {
 async function answer(file, classify, card) {
   const number = ++latest;
   showProblem(null);
-  page.answer.setAttribute("aria-busy", "true");
+  document.body.dataset.busy = "";
   try {
     const picture = await readPicture(file);
     const result = await classify(picture);
@@ -96,7 +96,7 @@ async function answer(file, classify, card) {
     page.answer.hidden = true;
     throw error;
   } finally {
-    if (number === latest) page.answer.removeAttribute("aria-busy");
+    if (number === latest) delete document.body.dataset.busy;
   }
 }
 

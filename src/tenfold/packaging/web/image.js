@@ -1,5 +1,6 @@
-// From a file to the RGB pixels that are stored in it: no colour profile applied, transparency ignored, not
-// turned as a camera noted, of animations the first picture. That is how the training read its files.
+// From a file to the RGB pixels that are stored in it: no colour profile applied, transparency ignored, of
+// animations the first picture, as the training reads its files. Only a camera's note on how it was held is
+// heeded, as browsers do by themselves.
 
 const LARGEST = 100e6; // pixels; more would exhaust the memory of a phone
 const STRIP = 2 ** 20; // pixels read from a canvas at once, below the limit of every browser
@@ -47,11 +48,7 @@ async function checkSize(file) {
 /** The decoded picture. */
 async function decode(file) {
   try {
-    return await createImageBitmap(file, {
-      colorSpaceConversion: "none",
-      premultiplyAlpha: "none",
-      imageOrientation: "none",
-    });
+    return await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
   } catch {
     throw unreadable(file);
   }
