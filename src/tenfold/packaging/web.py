@@ -70,7 +70,7 @@ def _runtime() -> dict[str, bytes]:
 
 
 def _licences() -> bytes:
-    """The licences of all that ships, as one text; the npm package of ONNX Runtime has none, its wheel has."""
+    """The licences of all that ships, as text; the npm package of ONNX Runtime has none, its wheel has."""
     with tempfile.TemporaryDirectory(prefix="tenfold-licences-") as name:
         put_licences(("tenfold", "onnxruntime"), Path(name))
         texts = sorted(path for path in (Path(name) / LICENCES).rglob("*") if path.is_file())
