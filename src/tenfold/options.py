@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tenfold.core.names import (
     CostName,
@@ -20,10 +21,13 @@ from tenfold.train.batches import Augmentation
 from tenfold.train.recover import Recovery
 from tenfold.train.supervised import Training
 
-__all__ = ["Learning", "Options", "Progress", "Searching"]
+__all__ = ["Learning", "Noted", "Options", "Progress", "Searching"]
 
 Progress = Callable[[str, int, int], None]
 """Called with (phase, done, in all) whenever something was done."""
+
+Noted = Callable[[Mapping[str, Any]], None]
+"""Called with each row of a report's history as soon as it is known; first those of an earlier process."""
 
 
 @dataclass(frozen=True)

@@ -90,11 +90,20 @@ def test_metadata_is_what_a_user_of_the_network_needs(finished: RunDirectory) ->
 
 
 def test_events_tell_the_phases_in_order(finished: RunDirectory, told: list[tuple[str, int, int]]) -> None:
-    phases = list(dict.fromkeys(event["phase"] for event in finished.events()))
+    phases = list(dict.fromkeys(event["phase"] for event in finished.events() if "done" in event))
     assert phases == list(dict.fromkeys(phase for phase, _, _ in told))
     assert phases[0] == "load"
     assert {"candidates", "recover", "evaluate", "export"} <= set(phases)
     assert [event["done"] for event in finished.events() if event["phase"] == "recover"][-1] == 3
+
+
+def test_events_hold_what_the_history_holds(finished: RunDirectory) -> None:
+    rows = [dict(event) for event in finished.events() if "done" not in event]
+    assert {row["phase"] for row in rows} >= {"one shot", "recovery", "recovered"}
+    history = finished.read_report().history
+    for row in rows:
+        del row["time"]
+        assert row in history
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tenfold.core.errors import RunError
 from tenfold.core.plan import Plan
 from tenfold.data.dataset import Splits
 from tenfold.jobs.delivery import checked, deliver, explained, finish, loaded
-from tenfold.jobs.events import recorded, silent
+from tenfold.jobs.events import noted, recorded, silent
 from tenfold.jobs.learn import carry_out
 from tenfold.jobs.network import check_names, check_plan, filled_in, options_of
 from tenfold.jobs.search_record import search_text
@@ -168,7 +168,8 @@ class _Work:
 
     def _session(self) -> Session:
         """What is told and kept."""
-        return Session(self.tell, self._found, Checkpoint(self.directory.checkpoint), self.team)
+        checkpoint = Checkpoint(self.directory.checkpoint)
+        return Session(self.tell, self._found, checkpoint, self.team, noted(self.directory))
 
     def _options(self) -> Options:
         """With the trials in the run directory, unless they are kept elsewhere."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from time import monotonic, time
+from typing import Any
 
-from tenfold.options import Progress
+from tenfold.options import Noted, Progress
 from tenfold.runs.directory import RunDirectory
 
-__all__ = ["recorded", "silent"]
+__all__ = ["noted", "recorded", "silent", "unnoted"]
 
 _SECONDS = 1.0  # between two lines about one phase
 
@@ -28,3 +30,22 @@ def recorded(progress: Progress, run: RunDirectory) -> Progress:
             last_phase, last_time = phase, monotonic()
 
     return tell
+
+
+def unnoted(row: Mapping[str, Any]) -> None:
+    """A row of the history that no one looks at."""
+
+
+def noted(run: RunDirectory) -> Noted:
+    """An event in `run` for each row of the history; of the steps of a phase one a second."""
+    last_phase, last_time = "", 0.0
+
+    def note(row: Mapping[str, Any]) -> None:
+        nonlocal last_phase, last_time
+        if "loss" in row:
+            if row["phase"] == last_phase and monotonic() - last_time < _SECONDS:
+                return
+            last_phase, last_time = row["phase"], monotonic()
+        run.append_event({"time": round(time(), 3), **row})
+
+    return note

@@ -35,7 +35,7 @@ def read_record(run: RunDirectory, name: str) -> Record:
     if report is not None:
         meanings = _meanings(report.settings)
         return Record(name, report, settings=report.settings, meanings=meanings, search=search)
-    events = list(run.events())
+    events = [event for event in run.events() if "done" in event]
     settings = read_toml(run.job) if run.job.is_file() else {}
     return Record(
         name,

@@ -129,7 +129,9 @@ class _Learning:
         apply_(made, state.fits)
         made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         dense = replace(self.material, original=self._network.eval())
-        mending = Mending(made, dense, checkpoint, team, self.session.progress, self.history)
+        mending = Mending(
+            made, dense, checkpoint, team, self.session.progress, self.session.noted, self.history
+        )
         with watch.phase("recover"):
             mending.recover()
         watch.keep()
@@ -191,7 +193,9 @@ class _Learning:
         )
         total = sum(len(part) for part in self._rates)
         for row in rows:
-            self.history += _told(number, before, row)
+            for told in _told(number, before, row):
+                self.history.append(told)
+                self.session.noted(told)
             if isinstance(row, Step):
                 self.session.progress("learn", before + row.step, total)
         return self._kernels()
@@ -222,6 +226,7 @@ class _Learning:
     def _after(self, state: LcState, mu: float) -> None:
         """Judge what there is, note it, and keep it."""
         self.history.append(self._row(state, mu))
+        self.session.noted(self.history[-1])
         kept = {
             "digest": self.material.digest,
             "state": state.to_rows(),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
 
-from tenfold.options import Progress
+from tenfold.options import Noted, Progress
 from tenfold.pipeline.material import Material
 from tenfold.runs.checkpoint import Checkpoint
 from tenfold.train.loop import Ended, Rollback, Row, Snapshot, Step, fill_
@@ -27,6 +27,7 @@ class Mending:
         checkpoint: where states are kept.
         team: the processes that fine-tune together.
         tell: told what is going on.
+        noted: given what goes into the history.
         history: what happened, one mapping a point.
         last: parameters and buffers after the last epoch, for `fill_`; None without fine-tuning.
     """
@@ -36,6 +37,7 @@ class Mending:
     checkpoint: Checkpoint
     team: Team
     tell: Progress
+    noted: Noted
     history: list[dict[str, Any]] = field(default_factory=list)
     last: list[Tensor] | None = None
 
@@ -47,7 +49,7 @@ class Mending:
             return
         keeper = self.checkpoint.place("recovery")
         for row in self.material.recovered(self.made, recovery, keeper):
-            self.history += _told("recovery", row)
+            self._note(_told("recovery", row))
             if isinstance(row, Step):
                 self.tell("recover", row.step, recovery.steps)
         self._judge("recovered")
@@ -58,15 +60,23 @@ class Mending:
         steps = self._steps()
         snapshots: list[Snapshot] = []
         for row in rows:
-            self.history += _told("training", row)
+            self._note(_told("training", row))
             if isinstance(row, Step):
                 self.tell("train", row.step, steps)
             elif isinstance(row, Snapshot):
                 snapshots.append(row)
+                self.noted(self._cycle(row))
             elif isinstance(row, Ended):
                 self.last = row.last
                 fill_(self.made, row.best)
-        self.history += self._cycles(snapshots)
+        best = max(snapshots, key=lambda row: (row.accuracy, -row.loss), default=None)
+        self._note({**self._cycle(row), "chosen": row is best} for row in snapshots)
+
+    def _note(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Add rows to the history."""
+        for row in rows:
+            self.history.append(row)
+            self.noted(row)
 
     def _steps(self) -> int:
         """Of the fine-tuning in all."""
@@ -78,20 +88,17 @@ class Mending:
         """Batches an epoch."""
         return max(images // min(self.material.options.training.batch_size, images), 1)
 
-    def _cycles(self, snapshots: list[Snapshot]) -> Iterator[dict[str, Any]]:
-        """The snapshots, the chosen one marked."""
-        best = max(snapshots, key=lambda row: (row.accuracy, -row.loss), default=None)
+    def _cycle(self, row: Snapshot) -> dict[str, Any]:
+        """A snapshot."""
         images = len(self.material.data.train) - len(self.material.held_out)
-        for row in snapshots:
-            yield {
-                "phase": "snapshot",
-                "cycle": row.cycle,
-                "step": row.step,
-                "epoch": row.step / self._per_epoch(images),
-                "held_out_accuracy": row.accuracy,
-                "held_out_loss": row.loss,
-                "chosen": row is best,
-            }
+        return {
+            "phase": "snapshot",
+            "cycle": row.cycle,
+            "step": row.step,
+            "epoch": row.step / self._per_epoch(images),
+            "held_out_accuracy": row.accuracy,
+            "held_out_loss": row.loss,
+        }
 
     def _judge(self, phase: str) -> None:
         """Re-estimate the batch norms, and measure on the held-out images."""
@@ -99,9 +106,7 @@ class Mending:
         self.material.re_estimate(self.made)
         if len(self.material.held_out):
             found = self.material.judged(self.made, self.material.held_out)
-            self.history.append(
-                {"phase": phase, "held_out_accuracy": found.accuracy, "held_out_loss": found.loss}
-            )
+            self._note([{"phase": phase, "held_out_accuracy": found.accuracy, "held_out_loss": found.loss}])
         self.tell("judge", 1, 1)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from tenfold.options import Progress
+from tenfold.options import Noted, Progress
 from tenfold.pipeline.searching import Searched
 from tenfold.runs.checkpoint import Checkpoint
 from tenfold.train.team import ALONE, Team
@@ -21,6 +22,10 @@ def _unread(searched: Searched) -> None:
     """Trials that no one looks at."""
 
 
+def _unnoted(row: Mapping[str, Any]) -> None:
+    """A row that no one looks at."""
+
+
 @dataclass(frozen=True)
 class Session:
     """How a compression runs, as distinct from what it does.
@@ -31,9 +36,11 @@ class Session:
         checkpoint: where finished phases, and the state of the present one, are kept. The same call with it
             goes on where another process was stopped, and ends with the same bits.
         team: processes that fine-tune together; all but the first find the rest in the checkpoint.
+        noted: given the rows of the history.
     """
 
     progress: Progress = _silent
     found: Callable[[Searched], None] = _unread
     checkpoint: Checkpoint = field(default_factory=lambda: Checkpoint(None))
     team: Team = ALONE
+    noted: Noted = _unnoted

@@ -19,7 +19,7 @@ from tenfold.compression.rises import measured_rises
 from tenfold.core.plan import Budget, Plan
 from tenfold.core.report import Measures, Report
 from tenfold.data.dataset import Splits
-from tenfold.options import Options, Progress
+from tenfold.options import Noted, Options, Progress
 from tenfold.pipeline.kept import from_state, to_state
 from tenfold.pipeline.material import Material, material_of
 from tenfold.pipeline.measuring import Measuring, Watch, versions
@@ -98,7 +98,7 @@ def compress(
     """
     material = material_of(in_float32(model), data, options or Options())
     session = session or Session()
-    whole = _Whole(material, session.checkpoint, session.team, session.progress)
+    whole = _Whole(material, session.checkpoint, session.team, session.progress, session.noted)
     made, planned, report = whole.run(lambda: _planned(material, budget, scheme, plan, session))
     made = made if material.original is model else made.to(dtype_of(model))
     # channels_last was for speed here; exporters turn it into transpositions
@@ -149,6 +149,7 @@ class _Whole:
     checkpoint: Checkpoint
     team: Team
     tell: Progress
+    noted: Noted
     _predicted: float | None = None  # milliseconds, by the table
 
     def run(self, plan: Callable[[], Planned]) -> tuple[nn.Module, Plan, Report]:
@@ -160,7 +161,7 @@ class _Whole:
         made = copy.deepcopy(material.original)
         apply_(made, fits)
         made = made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        mending = Mending(made, material, self.checkpoint, self.team, self.tell)
+        mending = Mending(made, material, self.checkpoint, self.team, self.tell, self.noted)
         with watch.phase("recover"):
             mending.recover()
         watch.keep()
