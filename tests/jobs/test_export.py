@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from tenfold.cli.app import app
 from tenfold.config import CompressSettings
 from tenfold.core.errors import RunError
 from tenfold.deploy.runtime import session
 from tenfold.jobs.compress import run
-from tenfold.jobs.export import export
+from tenfold.jobs.export import export, export_as
 from tenfold.runs.directory import RunDirectory
 
 
@@ -91,3 +93,36 @@ def without_size(run: RunDirectory) -> str:
 def test_no_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="there is no such folder"):
         export(tmp_path / "none")
+
+
+@pytest.mark.slow
+def test_a_run_as_a_program(copy: RunDirectory) -> None:
+    made = export_as(copy.path, "pt2")
+    assert made.path == copy.path / "model.pt2"
+    assert made.size_bytes == made.path.stat().st_size
+    assert made.difference == 0
+
+
+@pytest.mark.slow
+def test_a_run_as_a_folder(copy: RunDirectory, tmp_path: Path) -> None:
+    before = copy.weights.stat().st_mtime_ns
+    made = export_as(copy.path, "safetensors")
+    assert made.path == copy.path
+    assert made.size_bytes == copy.weights.stat().st_size + copy.model.stat().st_size
+    assert made.difference == 0
+    assert copy.weights.stat().st_mtime_ns == before  # the run has it: it is only looked at
+    other = export_as(copy.path, "safetensors", tmp_path / "new" / "folder")
+    assert other.size_bytes == made.size_bytes
+    assert (other.path / "model.json").read_bytes() == copy.model.read_bytes()
+
+
+@pytest.mark.slow
+def test_the_command_line_exports(copy: RunDirectory) -> None:
+    def output(*options: str) -> str:
+        return CliRunner().invoke(app, ["export", str(copy.path), *options]).output
+
+    assert "model.pt2: " in output("--format", "pt2")
+    assert "8 bits are exported to ONNX alone" in output("--format", "pt2", "--int8")
+    out = output("--int8")
+    assert "model.int8.onnx" in out
+    assert "times smaller" in out

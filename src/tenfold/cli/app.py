@@ -13,7 +13,8 @@ from typer.core import TyperGroup
 
 from tenfold.cli.options import given, takes_settings
 from tenfold.config import CompressSettings, InspectSettings, LearnSettings, read_toml
-from tenfold.core.errors import InterruptedRunError, TenfoldError
+from tenfold.core.errors import ExportError, InterruptedRunError, TenfoldError
+from tenfold.core.names import FileFormat
 
 if TYPE_CHECKING:
     from tenfold.runs.directory import RunDirectory
@@ -182,13 +183,26 @@ def inspect(**values: Any) -> None:
 def export(
     run: Annotated[Path, typer.Argument(help="Run directory.")],
     out: Annotated[Path | None, typer.Option(help="File to write; else one in the run directory.")] = None,
+    form: Annotated[
+        FileFormat,
+        typer.Option(
+            "--format", help="ONNX, torch.export, a folder with safetensors, or ExecuTorch (extra)."
+        ),
+    ] = "onnx",
     int8: Annotated[
         bool, typer.Option("--int8", help="ONNX in 8 bits, wherever that pays; needs the images of the run.")
     ] = False,
 ) -> None:
-    """Export the compressed network of a run to ONNX, and measure it beside the original."""
+    """Export the compressed network of a run, check it in a fresh process, measure it beside the original."""
     if int8:
+        if form != "onnx":
+            raise ExportError(
+                f"8 bits are exported to ONNX alone, not to {form}: leave --format or --int8 out"
+            )
         _export_int8(run, out)
+        return
+    if form != "onnx":
+        _export_as(run, form, out)
         return
     from tenfold.cli.render import export_table, progress_bars, show
     from tenfold.jobs.export import export as run_export
@@ -258,6 +272,17 @@ def compare(
         typer.echo(sentence, err=True)
     if out is not None:
         typer.echo(f"comparison: {out}")
+
+
+def _export_as(run: Path, form: FileFormat, out: Path | None) -> None:
+    """Another format than ONNX."""
+    from tenfold.jobs.export import export_as
+
+    made = export_as(run, form, out)
+    typer.echo(
+        f"exported to {made.path}: {made.size_bytes:,} bytes, largest relative difference from torch "
+        f"in a fresh process {made.difference:.1e}"
+    )
 
 
 def _export_int8(run: Path, out: Path | None) -> None:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from tenfold.layers.graph import describe_graph
 from tenfold.layers.mode import in_mode
 from tenfold.runs.saved import save_model
 
-__all__ = ["EXTENSIONS", "bytes_of", "export_form", "fresh_parity"]
+__all__ = ["EXTENSIONS", "bytes_of", "export_form", "fresh_parity", "make_folder"]
 
 EXTENSIONS: dict[FileFormat, str] = {"onnx": ".onnx", "pt2": ".pt2", "safetensors": "", "pte": ".pte"}
 """Of the file that each format is; safetensors is a folder."""
@@ -72,13 +71,7 @@ answers = [np.concatenate(parts) for parts in zip(*found)]
 }
 
 
-def export_form(
-    model: nn.Module,
-    path: Path,
-    shape: tuple[int, int, int],
-    form: FileFormat,
-    metadata: Mapping[str, object] | None = None,
-) -> Path:
+def export_form(model: nn.Module, path: Path, shape: tuple[int, int, int], form: FileFormat) -> Path:
     """Write `model`, as it answers in eval mode.
 
     - "onnx": see `export_onnx`; any batch.
@@ -91,7 +84,6 @@ def export_form(
         path: the file, or the folder, which is made.
         shape: (channels, height, width) of one image.
         form: what to write.
-        metadata: JSON values that model.json keeps beside the network.
 
     Raises:
         ExportError: the network cannot be exported in that form, or executorch, which "pte" needs, is not
@@ -101,9 +93,27 @@ def export_form(
     if form == "onnx":
         return export_onnx(model, path, shape)
     if form == "safetensors":
-        return _save_folder(model, path, metadata or {})
+        save_model(model, make_folder(model, path), metadata={})
+        return path
     content = _program(model, shape) if form == "pt2" else _executorch(model, shape)
     return write_bytes(path, content)
+
+
+def make_folder(model: nn.Module, path: Path) -> Path:
+    """A folder for the two files of "safetensors", made where it is missing.
+
+    Raises:
+        ExportError: the network cannot be rebuilt without its code, or the folder cannot be made.
+    """
+    try:
+        describe_graph(model)
+    except UnsupportedLayerError as error:
+        raise ExportError(f"safetensors hold no network: {error}; or choose --format pt2") from error
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExportError(f"cannot make {path}: {error.strerror or error}; choose another --out") from error
+    return path
 
 
 def bytes_of(path: Path) -> int:
@@ -165,20 +175,6 @@ def _fresh_answers(path: Path, images: Tensor, form: FileFormat) -> list[Tensor]
             raise ExportError(f"{path} does not run in a process of its own: {cause}; export it again")
         found = safetensors.torch.load_file(made)
     return [found[str(number)] for number in range(len(found))]
-
-
-def _save_folder(model: nn.Module, path: Path, metadata: Mapping[str, object]) -> Path:
-    """The two files that `tenfold.load` reads."""
-    try:
-        describe_graph(model)
-    except UnsupportedLayerError as error:
-        raise ExportError(f"safetensors hold no network: {error}; or choose --format pt2") from error
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ExportError(f"cannot make {path}: {error.strerror or error}; choose another --out") from error
-    save_model(model, path, metadata=metadata)
-    return path
 
 
 def _program(model: nn.Module, shape: tuple[int, int, int]) -> bytes:

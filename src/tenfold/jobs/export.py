@@ -1,4 +1,4 @@
-"""The compressed network of a run as an ONNX file, measured beside the original's."""
+"""The compressed network of a run as an ONNX file, measured beside the original's; or in another form."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 
 import torch
 
+from tenfold.core.atomic import write_bytes
+from tenfold.core.names import FileFormat
+from tenfold.deploy.forms import EXTENSIONS, bytes_of, export_form, fresh_parity, make_folder
 from tenfold.deploy.onnx import export_onnx
 from tenfold.deploy.verify import Latency, latency_ms, parity, size_bytes
 from tenfold.jobs.events import silent
@@ -15,7 +18,7 @@ from tenfold.jobs.shipped import shipped
 from tenfold.options import Progress
 from tenfold.runs.directory import RunDirectory
 
-__all__ = ["Exported", "File", "export"]
+__all__ = ["Exported", "ExportedForm", "File", "export", "export_as"]
 
 _PARITY_IMAGES = 16
 
@@ -52,6 +55,21 @@ class Exported:
     reason: str
 
 
+@dataclass(frozen=True)
+class ExportedForm:
+    """What `export_as` made.
+
+    Attributes:
+        path: of the file, or of the folder that holds the two files.
+        size_bytes: of them.
+        difference: largest relative difference from torch, loaded in a fresh process.
+    """
+
+    path: Path
+    size_bytes: int
+    difference: float
+
+
 def export(run: Path, out: Path | None = None, progress: Progress = silent) -> Exported:
     """Export the compressed network of a run, with a dynamic batch.
 
@@ -71,7 +89,7 @@ def export(run: Path, out: Path | None = None, progress: Progress = silent) -> E
     path = export_onnx(model, out or directory.onnx, shape)
     progress("export", 1, 3)
     images = torch.randn(_PARITY_IMAGES, *shape, generator=torch.Generator().manual_seed(0))
-    difference = parity(model, path, images)
+    difference = max(parity(model, path, images), fresh_parity(model, path, images, "onnx"))
     with tempfile.TemporaryDirectory(prefix="tenfold-") as folder:
         files = [path]
         if original is not None:
@@ -82,3 +100,28 @@ def export(run: Path, out: Path | None = None, progress: Progress = silent) -> E
     return Exported(
         path, difference, measured[0], measured[1] if original is not None else None, found.reason
     )
+
+
+def export_as(run: Path, form: FileFormat, out: Path | None = None) -> ExportedForm:
+    """Export the compressed network of a run in some form, and look at it from a fresh process.
+
+    Args:
+        run: directory of a finished run.
+        form: see `tenfold.deploy.forms.export_form`.
+        out: where to write; None takes model.FORM in the run directory, which holds safetensors already;
+            these are copied to `out`.
+
+    Raises:
+        RunError: the run is incomplete, or the file cannot be written.
+        ExportError, ParityError: see `tenfold.deploy.forms`.
+    """
+    directory, found = RunDirectory.open(run), shipped(run)
+    if form == "safetensors":
+        path = make_folder(found.model, out or directory.path)
+        for file in (directory.weights, directory.model) if out else ():
+            write_bytes(path / file.name, file.read_bytes())
+    else:
+        path = export_form(found.model, out or directory.path / f"model{EXTENSIONS[form]}", found.shape, form)
+    images = torch.randn(_PARITY_IMAGES, *found.shape, generator=torch.Generator().manual_seed(0))
+    difference = fresh_parity(found.model, path, images, form)
+    return ExportedForm(path, bytes_of(path), difference)
