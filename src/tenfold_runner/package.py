@@ -11,6 +11,7 @@ from tenfold_runner.card import CARD, Card
 from tenfold_runner.errors import PackageError
 from tenfold_runner.manifest import MANIFEST, Entry, check_files, read_manifest
 from tenfold_runner.protect import ENCRYPTED, decrypt
+from tenfold_runner.seal import check_seal
 
 __all__ = ["ICON", "MODEL", "Package", "home"]
 
@@ -90,8 +91,15 @@ def _check(folder: Path, entries: dict[str, Entry]) -> None:
 
 
 def home() -> Path:
-    """The folder of the package that this program belongs to."""
+    """The folder of the package that this program belongs to.
+
+    Raises:
+        PackageError: the program is one file, and was changed.
+    """
     if getattr(sys, "frozen", False):
-        beside = Path(sys.executable).resolve().parent
-        return beside if (beside / CARD).is_file() else Path(sys._MEIPASS)  # type: ignore[attr-defined]
+        program, unpacked = Path(sys.executable).resolve(), Path(sys._MEIPASS)  # type: ignore[attr-defined]
+        if unpacked.parent == program.parent:
+            return program.parent
+        check_seal(program)  # one file that has unpacked itself somewhere
+        return unpacked
     return Path(__file__).resolve().parent.parent

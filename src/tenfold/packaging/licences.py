@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import platform
 import re
+import shutil
+import sys
+import sysconfig
 from collections.abc import Iterable
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 from tenfold.core.errors import ExportError
 
-__all__ = ["LICENCES", "put_licences"]
+__all__ = ["LICENCES", "put_licences", "put_python_licence"]
 
 LICENCES = "LICENSES"
 """The folder in a package."""
@@ -33,6 +37,23 @@ def put_licences(names: Iterable[str], folder: Path) -> None:
         target.mkdir(parents=True, exist_ok=True)
         for path, text in found[1].items():
             (target / path).write_bytes(text)
+
+
+def put_python_licence(folder: Path) -> None:
+    """Copy the licence of Python itself.
+
+    Raises:
+        ExportError: it is not where installations of Python have it.
+    """
+    places = (Path(sysconfig.get_path("stdlib")), Path(sys.base_prefix), Path("/usr/share/doc/python3"))
+    for place in places:
+        for name in ("LICENSE.txt", "LICENSE", "copyright"):
+            if (place / name).is_file():
+                target = folder / LICENCES / f"Python-{platform.python_version()}"
+                target.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(place / name, target / "LICENSE.txt")
+                return
+    raise ExportError(f"the licence of Python was not found in {places[0]}; install Python again")
 
 
 def _texts(found: Distribution) -> dict[str, bytes]:

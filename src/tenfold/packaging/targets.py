@@ -9,6 +9,7 @@ from pathlib import Path
 from tenfold.core.errors import ExportError, UnknownNameError
 from tenfold.packaging.contents import Contents
 from tenfold.packaging.folder import build_folder
+from tenfold.packaging.frozen import build_cli, build_desktop
 from tenfold.packaging.options import PackOptions
 from tenfold.packaging.web import build_web
 
@@ -47,9 +48,13 @@ class Target:
             raise ExportError(f"a package {self.name!r} has no option {name.replace('_', '-')}: leave it out")
 
 
+_PROGRAM = frozenset({"icon", "one_file", "passphrase"})
+
 TARGETS = {
     target.name: target
     for target in (
+        Target("cli", build_cli, _PROGRAM),
+        Target("desktop", build_desktop, _PROGRAM),
         Target("folder", build_folder, frozenset({"icon", "passphrase"})),
         Target("web", build_web, frozenset({"icon"})),
     )

@@ -1,0 +1,144 @@
+"""Programs that need no Python: the runner with all it imports, by PyInstaller."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import tenfold_runner
+from tenfold.core.errors import ExportError
+from tenfold.packaging.contents import Contents
+from tenfold.packaging.folder import NEEDED, NEEDED_PROTECTED, put_contents
+from tenfold.packaging.icon import write_system_icon
+from tenfold.packaging.licences import put_licences, put_python_licence
+from tenfold.packaging.options import PackOptions
+from tenfold_runner.manifest import MANIFEST, manifest_of
+from tenfold_runner.seal import seal
+
+__all__ = ["build_cli", "build_desktop"]
+
+_SPEC = Path(__file__).with_name("program.spec")
+_START = "from tenfold_runner.command import main\n\nraise SystemExit(main())\n"
+_MINUTES = 30
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What PyInstaller is to make, and where it may work."""
+
+    contents: Contents
+    options: PackOptions
+    window: bool
+    work: Path
+
+    @property
+    def name(self) -> str:
+        """Of the executable."""
+        return self.contents.file_name
+
+
+def build_cli(contents: Contents, folder: Path, options: PackOptions) -> None:
+    """Put a program for the terminal into `folder`.
+
+    Raises:
+        ExportError: PyInstaller is not installed or fails.
+    """
+    _build(contents, folder, options, window=False)
+
+
+def build_desktop(contents: Contents, folder: Path, options: PackOptions) -> None:
+    """Put a program with a window, which also runs in a terminal, into `folder`.
+
+    Raises:
+        ExportError: PyInstaller or Tk is not installed, or PyInstaller fails.
+    """
+    if importlib.util.find_spec("_tkinter") is None:
+        raise ExportError(
+            "a package with a window needs Tk, which this Python was built without: install it "
+            "(Debian: apt install python3-tk) or pack --target cli"
+        )
+    _build(contents, folder, options, window=True)
+
+
+def _build(contents: Contents, folder: Path, options: PackOptions, *, window: bool) -> None:
+    """Freeze the runner, and put network and licences beside it or into it."""
+    if importlib.util.find_spec("PyInstaller") is None:
+        raise ExportError("PyInstaller is not installed: pip install 'tenfold[pack]'")
+    with tempfile.TemporaryDirectory(prefix="tenfold-") as name:
+        order = _Order(contents, options, window, Path(name))
+        inside = order.work / "inside"
+        inside.mkdir()
+        put_contents(contents, inside if options.one_file else folder, options)
+        if options.one_file:
+            (inside / MANIFEST).write_text(manifest_of(inside), encoding="utf-8", newline="\n")
+        made = _freeze(order, sorted(inside.iterdir()))
+        if options.one_file:
+            shutil.copy2(made, folder / made.name)
+            seal(folder / made.name)
+        else:
+            shutil.copytree(made, folder, symlinks=True, dirs_exist_ok=True)
+    put_licences(("tenfold", *NEEDED, "pyinstaller"), folder)
+    put_python_licence(folder)
+    if options.passphrase is not None:
+        put_licences((*NEEDED_PROTECTED, "argon2-cffi-bindings", "cffi"), folder)
+
+
+def _freeze(order: _Order, inside: list[Path]) -> Path:
+    """Run PyInstaller in a process of its own; the executable, or the folder around it."""
+    work, start = order.work, order.work / "start.py"
+    start.write_text(_START)
+    settings = {
+        "work": str(work),
+        "start": str(start),
+        "paths": [str(Path(tenfold_runner.__file__).parent.parent)],
+        "inside": [str(path) for path in inside],
+        "window": order.window,
+        "protected": order.options.passphrase is not None,
+        "one_file": order.options.one_file,
+        "name": order.name,
+        "icon": _icon(order),
+        "version_file": None,
+    }
+    (work / "order.json").write_text(json.dumps(settings))
+    places = ["--distpath", str(work / "dist"), "--workpath", str(work / "build")]
+    command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level", "WARN", *places]
+    _run([*command, str(_SPEC), "--", str(work / "order.json")], work)
+    ending = ".exe" if os.name == "nt" and order.options.one_file else ""
+    return work / "dist" / f"{order.name}{ending}"
+
+
+def _run(command: list[str], work: Path) -> None:
+    """Run PyInstaller; what it says is shown only if it fails."""
+    same = {"PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "315532800"}  # equal packages from equal contents
+    try:
+        ended = subprocess.run(
+            command,
+            cwd=work,
+            env={**os.environ, **same, "PYINSTALLER_CONFIG_DIR": str(work / "config")},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=60 * _MINUTES,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ExportError(f"PyInstaller was not done after {_MINUTES} minutes; try again") from None
+    if ended.returncode:
+        last = ended.stdout.strip().splitlines()[-1:] or ["it says nothing"]
+        raise ExportError(f"PyInstaller failed: {last[0]}")
+
+
+def _icon(order: _Order) -> str | None:
+    """The picture that the system shows for the program; "NONE" keeps PyInstaller's own away."""
+    icon = order.options.icon
+    path = None if icon is None else write_system_icon(icon, order.work, sys.platform)
+    return "NONE" if path is None else str(path)
