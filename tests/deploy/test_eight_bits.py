@@ -10,7 +10,7 @@ from onnx import numpy_helper
 from torch import nn
 
 from deploy.networks import SHAPE, images
-from tenfold.deploy.eight_bits import balance, small_layers, store_weights
+from tenfold.deploy.eight_bits import balance, correct_biases, small_layers, store_weights
 from tenfold.deploy.onnx import export_onnx
 from tenfold.deploy.runtime import session
 
@@ -97,6 +97,27 @@ def test_the_file_is_smaller_answers_alike_and_takes_any_batch(exported: Path, t
     saved = sum(w.size * 3 for n, w in tensors(exported).items() if n.endswith(".weight"))
     overhead = exported.stat().st_size - made.stat().st_size - saved
     assert abs(overhead) <= 6 * 200  # two nodes and a scale a layer
+
+
+def test_corrected_biases_leave_no_mean_error(exported: Path, tmp_path: Path) -> None:
+    def opened(path: Path, name: str) -> np.ndarray:
+        proto = onnx.load(path)
+        proto.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+        return session(proto.SerializeToString(), threads=1).run([name], {"image": IMAGES})[0]
+
+    made = store_weights(exported, tmp_path / "made.onnx")
+    with_bias = [
+        n.output[0] for n in onnx.load(exported).graph.node if n.op_type == "Conv" and len(n.input) > 2
+    ]
+    assert len(with_bias) == 3  # all stages of the first chain
+    errors = {n: np.abs((opened(made, n) - opened(exported, n)).mean((0, 2, 3))).max() for n in with_bias}
+    assert correct_biases(exported, made, IMAGES) == made
+    for name, before in errors.items():
+        value = opened(exported, name)
+        # float32 sums of 8 x 8 x 16 values: a few roundings of their size
+        assert (
+            np.abs((opened(made, name) - value).mean((0, 2, 3))).max() < 4e-6 * np.abs(value).max() < before
+        )
 
 
 def test_layers_that_are_not_worth_it(exported: Path) -> None:

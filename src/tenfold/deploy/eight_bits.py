@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from tenfold.core.atomic import write_bytes
+from tenfold.deploy.runtime import session
 
-__all__ = ["WEIGHTED", "balance", "small_layers", "store_weights"]
+__all__ = ["WEIGHTED", "balance", "correct_biases", "small_layers", "store_weights"]
 
 WEIGHTED = ("Conv", "Gemm", "MatMul")
 """Operators with weights: their second input."""
 
+_BATCH = 64
 _LARGEST = 127
 _ALIKE = 1e-6  # relative; maxima of rows that differ by less are one number
 _FEWEST = 64  # weights of a layer below which a scale and two nodes take more than they save
@@ -85,6 +87,48 @@ def store_weights(source: Path, out: Path, *, keep: Collection[str] = ()) -> Pat
     _replace(proto.graph, dict.fromkeys(stored))
     proto.graph.initializer.extend(tensor for tensors in stored.values() for tensor in tensors)
     return write_bytes(out, proto.SerializeToString(deterministic=True))
+
+
+def correct_biases(exact: Path, made: Path, images: Array) -> Path:
+    """Take from the biases in `made` what rounding its weights has added to their channels on average.
+
+    Convolution by convolution in the order of computing, so that each sees what the earlier ones now give.
+    Those without a bias in float32 are left as they are.
+
+    Args:
+        exact: the network in float32.
+        made: what `store_weights` made of it, with the same names; it is replaced.
+        images: (n, channels, height, width), as the network takes them: training images.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    proto = onnx.load(made)
+    biases = _weights(proto.graph)
+    shared = {name for node in onnx.load(exact).graph.node for name in node.output}
+    for node in proto.graph.node:
+        if node.op_type != "Conv" or len(node.input) < 3 or node.input[2] not in biases:
+            continue
+        if node.output[0] in shared:
+            name, bias = node.output[0], node.input[2]
+            met = _means(proto, name, images)
+            biases[bias] -= met - _means(onnx.load(exact), name, images)
+            _replace(proto.graph, {bias: numpy_helper.from_array(biases[bias], bias)})
+    return write_bytes(made, proto.SerializeToString(deterministic=True))
+
+
+def _means(proto: ModelProto, name: str, images: Array) -> Array:
+    """Means of the channels of a value inside a network."""
+    opened = ModelProto()
+    opened.CopyFrom(proto)
+    del opened.graph.output[:]
+    opened.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+    runtime = session(opened.SerializeToString(), threads=1)
+    (given,) = runtime.get_inputs()
+    batches = [images[n : n + _BATCH] for n in range(0, len(images), _BATCH)]
+    sums = [runtime.run(None, {given.name: batch})[0].mean((2, 3)).sum(0) for batch in batches]
+    means: Array = np.sum(sums, axis=0) / len(images)
+    return means.astype(np.float32)
 
 
 def small_layers(path: Path) -> list[str]:

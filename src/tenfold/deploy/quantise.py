@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tenfold.core.atomic import write_bytes
 from tenfold.core.errors import ExportError
-from tenfold.deploy.eight_bits import WEIGHTED, balance, small_layers, store_weights
+from tenfold.deploy.eight_bits import WEIGHTED, balance, correct_biases, small_layers, store_weights
 from tenfold.deploy.onnx import quiet, strip
 from tenfold.deploy.profile import profile
 from tenfold.deploy.runtime import RUNTIME_ERRORS, quantise_static, session
@@ -112,7 +112,7 @@ def _settle(lost: Callable[[], float], most: float, turns: Iterator[list[str]], 
 def _written(source: Path, out: Path, images: Images, stored: Collection[str], kept: Collection[str]) -> Path:
     """Some layers as they are, some stored in 8 bits, and the others computed in 8 bits."""
     quantise(source, out, images, keep=tuple(stored))
-    return store_weights(out, out, keep=kept)
+    return correct_biases(source, store_weights(out, out, keep=kept), images)
 
 
 def _slow_layers(source: Path, images: Images) -> dict[str, str]:
