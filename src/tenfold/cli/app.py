@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from tenfold.cli.desktop import names, preview, studio
 from tenfold.cli.options import given, takes_settings
+from tenfold.cli.pack import pack
 from tenfold.config import CompressSettings, InspectSettings, LearnSettings, read_toml
 from tenfold.core.errors import ExportError, InterruptedRunError, TenfoldError
 from tenfold.core.names import FileFormat
@@ -166,6 +168,9 @@ def resume(
     _show_run(found)
 
 
+app.command()(preview)
+
+
 @app.command()
 @takes_settings(InspectSettings)
 def inspect(**values: Any) -> None:
@@ -213,6 +218,9 @@ def export(
     typer.echo(f"exported to {exported.path}")
 
 
+app.command()(pack)
+
+
 @app.command()
 def bench(
     run: Annotated[Path, typer.Argument(help="Run directory.")],
@@ -237,6 +245,10 @@ def bench(
     show(bench_table(found))
     show(layer_time_table(found))
     typer.echo(f"bench: {found.path}")
+
+
+app.command()(studio)
+app.command(hidden=True)(names)
 
 
 @app.command()

@@ -12,21 +12,28 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 import tenfold_runner
 from tenfold.core.errors import ExportError
-from tenfold.packaging.contents import Contents
+from tenfold.packaging.contents import Contents, card_text
 from tenfold.packaging.folder import NEEDED, NEEDED_PROTECTED, put_contents
 from tenfold.packaging.icon import write_system_icon
 from tenfold.packaging.licences import put_licences, put_python_licence
 from tenfold.packaging.options import PackOptions
+from tenfold_runner.card import Card
+from tenfold_runner.classify import Classifier
 from tenfold_runner.manifest import MANIFEST, manifest_of
 from tenfold_runner.seal import seal
 
-__all__ = ["build_cli", "build_desktop"]
+__all__ = ["build_cli", "build_desktop", "prove_program"]
 
 _SPEC = Path(__file__).with_name("program.spec")
 _START = "from tenfold_runner.command import main\n\nraise SystemExit(main())\n"
+_ENDING = ".exe" if os.name == "nt" else ""
 _MINUTES = 30
+_ALIKE = 1e-5  # the same library computes both; another number of threads may round otherwise
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,49 @@ def build_desktop(contents: Contents, folder: Path, options: PackOptions) -> Non
             "(Debian: apt install python3-tk) or pack --target cli"
         )
     _build(contents, folder, options, window=True)
+
+
+def prove_program(contents: Contents, folder: Path, options: PackOptions) -> None:
+    """Let the program classify a made-up image, and compare its answer with that of the network here.
+
+    Raises:
+        ExportError: it does not start, or answers differently.
+    """
+    with tempfile.TemporaryDirectory(prefix="tenfold-") as name:
+        image, card = Path(name) / "image.png", Path(name) / "card.json"
+        card.write_text(card_text(contents.card), encoding="utf-8")
+        _draw(image, contents.card["input"])
+        expected = Classifier(Card.read(card), contents.model).classify(image, len(contents.card["classes"]))
+        program = folder / f"{contents.file_name}{_ENDING}"
+        given = [] if options.passphrase is None else ["--passphrase-stdin"]
+        ended = subprocess.run(
+            [program, "--image", image, "--json", "--top", str(len(expected.ranked)), *given],
+            input=f"{options.passphrase}\n",
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=60 * _MINUTES,
+            check=False,
+        )
+    try:
+        (row,) = json.loads(ended.stdout)
+    except ValueError:
+        said = (ended.stderr.strip().splitlines() or ["nothing"])[-1]
+        raise ExportError(f"the program that was made does not work here; it says: {said}") from None
+    met = {found["class"]: found["probability"] for found in row["classes"]}
+    worst = max(abs(met.get(name, 2.0) - chance) for name, chance in expected.ranked)
+    if worst > _ALIKE:
+        raise ExportError(
+            f"the program that was made answers differently: a probability is off by {worst:.1e}, "
+            f"allowed {_ALIKE:.0e}; install onnxruntime, numpy and pillow again"
+        )
+
+
+def _draw(path: Path, shape: list[int]) -> None:
+    """An image of stripes in the size that the network takes."""
+    channels, height, width = shape
+    pixels = (np.arange(height * width * 3) * 37 % 256).astype(np.uint8).reshape(height, width, 3)
+    Image.fromarray(pixels[..., 0] if channels == 1 else pixels).save(path)
 
 
 def _build(contents: Contents, folder: Path, options: PackOptions, *, window: bool) -> None:
@@ -110,8 +160,7 @@ def _freeze(order: _Order, inside: list[Path]) -> Path:
     places = ["--distpath", str(work / "dist"), "--workpath", str(work / "build")]
     command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level", "WARN", *places]
     _run([*command, str(_SPEC), "--", str(work / "order.json")], work)
-    ending = ".exe" if os.name == "nt" and order.options.one_file else ""
-    return work / "dist" / f"{order.name}{ending}"
+    return work / "dist" / (f"{order.name}{_ENDING}" if order.options.one_file else order.name)
 
 
 def _run(command: list[str], work: Path) -> None:

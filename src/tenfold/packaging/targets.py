@@ -9,7 +9,7 @@ from pathlib import Path
 from tenfold.core.errors import ExportError, UnknownNameError
 from tenfold.packaging.contents import Contents
 from tenfold.packaging.folder import build_folder
-from tenfold.packaging.frozen import build_cli, build_desktop
+from tenfold.packaging.frozen import build_cli, build_desktop, prove_program
 from tenfold.packaging.options import PackOptions
 from tenfold.packaging.web import build_web
 
@@ -26,12 +26,14 @@ class Target:
     Attributes:
         name: on the command line.
         build: makes it.
+        prove: looks at the finished package in a process of its own; None where there is nothing to start.
         obeys: names of the fields of `PackOptions` that it heeds.
     """
 
     name: str
     build: Build
     obeys: frozenset[str] = frozenset()
+    prove: Build | None = None
 
     def check(self, options: PackOptions) -> None:
         """Refuse wishes that it would pass over.
@@ -53,8 +55,8 @@ _PROGRAM = frozenset({"icon", "one_file", "passphrase"})
 TARGETS = {
     target.name: target
     for target in (
-        Target("cli", build_cli, _PROGRAM),
-        Target("desktop", build_desktop, _PROGRAM),
+        Target("cli", build_cli, _PROGRAM, prove_program),
+        Target("desktop", build_desktop, _PROGRAM, prove_program),
         Target("folder", build_folder, frozenset({"icon", "passphrase"})),
         Target("web", build_web, frozenset({"icon"})),
     )

@@ -44,7 +44,8 @@ def write_package(
 
     Raises:
         UnknownNameError: there is no such target.
-        ExportError: the target has not some option that is asked for, or the package cannot be built.
+        ExportError: the target has not some option that is asked for, or the package cannot be
+            built or does not work.
         RunError: `out` is no package, holds files that are not of it, or cannot be written.
     """
     out, options = Path(out), options or PackOptions()
@@ -57,6 +58,8 @@ def write_package(
         with _workplace(out) as folder:
             kind.build(contents, folder, options)
             (folder / MANIFEST).write_text(manifest_of(folder), encoding="utf-8", newline="\n")
+            if kind.prove is not None:
+                kind.prove(contents, folder, options)
             _flush(folder)
             _replace(folder, out)
     except OSError as error:
