@@ -8,7 +8,8 @@
     accounts.users(session), add, disable, enable, reset, set_idle_minutes, audit: administrators
 
 Passwords are kept as Argon2id hashes with the parameters of `argon2-cffi`, and hashed anew at a login when
-those have changed. A login takes about a tenth of a second; all else returns at once.
+those have changed. A login takes a tenth of a second, ten times that on a busy computer: a window calls it in
+a thread, which all methods allow.
 """
 
 from __future__ import annotations

@@ -20,6 +20,9 @@ class EventTail:
     A last line that is not whole yet is left for the next time. A file that was made anew, or is shorter than
     what was read of it, is read from its beginning; a line that is no JSON object is passed over.
 
+    Attributes:
+        anew: whether the last reading began at the beginning.
+
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -33,6 +36,7 @@ class EventTail:
 
     def __init__(self, path: Path) -> None:
         """Begin before the first line; the file need not be there."""
+        self.anew = False
         self._path = path
         self._offset = 0
         self._file = 0
@@ -42,11 +46,13 @@ class EventTail:
         try:
             with self._path.open("rb") as file:
                 found = os.fstat(file.fileno())
-                if found.st_ino != self._file or found.st_size < self._offset:
+                self.anew = found.st_ino != self._file or found.st_size < self._offset
+                if self.anew:
                     self._file, self._offset = found.st_ino, 0
                 file.seek(self._offset)
                 data = file.read(_MOST_BYTES)
         except OSError:
+            self.anew = False
             return []
         whole = data[: data.rfind(b"\n") + 1]
         if not whole and len(data) == _MOST_BYTES:
@@ -90,7 +96,8 @@ class Meter:
 
     def read(self, now: float) -> Progress:
         """Look what has come, and say how far it is at the time `now`."""
-        self.events += self._tail.read()
+        new = self._tail.read()
+        self.events = new if self._tail.anew else self.events + new
         steps = [event for event in self.events if _is_step(event)]
         if not steps:
             return Progress()
