@@ -20,19 +20,24 @@ def load(name: str) -> dict[str, dict]:
     return json.loads(file.read_text()) if file.exists() else {}
 
 
-def keep(name: str, key: str, network: str, ratio: float, seed: int, *options: str) -> None:
-    """Compress `network` with `options`, and keep what the report says, unless it is kept already."""
-    if key in load(name):
-        return
-    print(key, flush=True)
-    found = compress(RUNS / re.sub(r"[^a-z0-9.]+", "-", f"{name} {key}"), network, ratio, seed, *options)
+def store(name: str, key: str, found: dict) -> dict:
+    """Keep what was found."""
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{name}.json"
     file.write_text(json.dumps({**load(name), key: found}, indent=1) + "\n")
-    print(found, flush=True)
+    return found
 
 
-def compress(out: Path, network: str, ratio: float, seed: int, *options: str) -> dict:
+def keep(name: str, key: str, network: str, ratio: float, seed: int, *options: str) -> None:
+    """Compress `network` to parameters with `options`, and keep the report, unless it is kept already."""
+    if key in load(name):
+        return
+    print(key, flush=True)
+    out = RUNS / re.sub(r"[^a-z0-9.]+", "-", f"{name} {key}")
+    print(store(name, key, compress(out, network, [f"params={1 / ratio}"], seed, *options)), flush=True)
+
+
+def compress(out: Path, network: str, budgets: list[str], seed: int, *options: str) -> dict:
     """One run in a process of its own, which is gone on with if it was stopped before.
 
     TENFOLD_DATA is the folder of cifar10.zip and of the checkpoints.
@@ -42,8 +47,9 @@ def compress(out: Path, network: str, ratio: float, seed: int, *options: str) ->
         command = ["resume", str(out)]
     else:
         command = ["compress", "--arch", network, "--data", str(data / "cifar10.zip"), "--out", str(out)]
-        command += ["--weights", str(data / f"cifar10-{network}.safetensors")]
-        command += ["--budget", f"params={1 / ratio}", "--seed", str(seed), *options]
+        command += ["--weights", str(data / f"cifar10-{network}.safetensors"), "--seed", str(seed)]
+        command += [part for budget in budgets for part in ("--budget", budget)]
+        command += options
     subprocess.run([sys.executable, "-m", "tenfold", *command], check=True)
     return figures(json.loads((out / "report.json").read_text()))
 

@@ -1,0 +1,194 @@
+"""Milliseconds: what compressed networks gain on this machine, one image, one thread.
+
+    TENFOLD_DATA=FOLDER python benchmarks/speed.py run [--only peers]
+    python benchmarks/speed.py table
+
+peers: ResNet-20 by the same plan as chains and as tensorly-torch's factorised layers of equal rank, eager
+torch, in turns. cifar: fine-tuned runs of `tenfold compress` under a budget on latency, and `tenfold export
+--int8` of one under a budget on parameters. imagenet: torchvision's ResNet-50 and VGG-16 with random weights,
+224x224, at 40 % of the MACs and the latency that this should give; needs torchvision, and the others
+tensorly-torch. All else on the machine must rest.
+Results are kept in results/speed.json; what is there is not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from tltorch import FactorizedConv
+from torch import nn
+
+import runs
+from tenfold.compression.oneshot import decompose_model
+from tenfold.compression.prepare import prepare
+from tenfold.core.plan import Plan
+from tenfold.deploy.timing import spread_of, times_ms
+from tenfold.layers.census import census
+from tenfold.layers.surgery import replace_
+from tenfold.ranks.allocate import allocate
+from tenfold.ranks.table import build_table
+from tenfold.zoo.build import build
+
+PEERS = ("cp", "tucker")
+CIFAR = {
+    "resnet20 latency": ("resnet20", ["latency=0.72"], ["--epochs", "20"]),
+    "resnet20 bytes": (
+        "resnet20",
+        ["params=0.22"],
+        ["--method", "btd-bayes", "--epochs", "30", "--trials", "16"],
+    ),
+    "vgg16-bn latency": ("vgg16-bn", ["latency=0.3"], ["--epochs", "10"]),
+}
+IMAGENET = {"resnet50": "resnet50", "vgg16-bn 224x224": "vgg16_bn"}
+SHARE, GAIN = 0.4, 0.85  # of the MACs, and of the ratio of MACs that the time should follow
+REPETITIONS = 100
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("action", choices=["run", "table"])
+    parser.add_argument("--only", default="", help="run the parts whose name contains this")
+    arguments = parser.parse_args()
+    if arguments.action == "table":
+        print(table(runs.load("speed")))
+        return
+    parts = {
+        **{f"peers {scheme}": (lambda s=scheme: peers(s)) for scheme in PEERS},
+        **{f"cifar {name}": (lambda n=name: cifar(n)) for name in CIFAR},
+        **{f"imagenet {name}": (lambda n=name: imagenet(n)) for name in IMAGENET},
+    }
+    for name, part in parts.items():
+        if arguments.only in name and name not in runs.load("speed"):
+            print(name, flush=True)
+            print(runs.store("speed", name, part()), flush=True)
+
+
+def peers(scheme: str) -> dict[str, float]:
+    """One plan, twice: as chains, and as layers of tensorly-torch."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model, image = build("resnet20", classes=10).eval(), torch.randn(1, 3, 32, 32)
+    layers = prepare(model, census(model, image), {}, metric="plain")
+    rows = build_table(layers, scheme, workers=1)
+    limit = sum(row[0].params for row in rows.values()) / 3
+    plan = allocate(rows, {"params": limit}, {"params": 0.0})
+    ours, theirs = decompose_model(model, plan, image), with_peers(model, plan)
+
+    def call(network: nn.Module):
+        def run() -> None:
+            with torch.inference_mode():
+                network(image)
+
+        return run
+
+    names = ("original", "tenfold", "tensorly-torch")
+    spreads = spread_of(times_ms([call(m) for m in (model, ours, theirs)], repetitions=REPETITIONS))
+    return {
+        name: {"median_ms": s.median_ms, "quartiles": s.quartiles}
+        for name, s in zip(names, spreads, strict=True)
+    }
+
+
+def with_peers(model: nn.Module, plan: Plan) -> nn.Module:
+    """A copy of the network with layers of tensorly-torch of the plan's ranks, their weights random."""
+    made = copy.deepcopy(model)
+    for name, choice in plan.items():
+        if choice is None or not isinstance(conv := made.get_submodule(name), nn.Conv2d):
+            continue
+        rank = choice.rank[0] if choice.scheme == "cp" else (*choice.rank, *conv.kernel_size)
+        layer = FactorizedConv(
+            conv.in_channels, conv.out_channels, conv.kernel_size, order=2, rank=rank, stride=conv.stride,
+            padding=conv.padding, factorization=choice.scheme, implementation="factorized",
+        )  # fmt: skip
+        replace_(made, name, layer)
+    return made.eval()
+
+
+def cifar(name: str) -> dict:
+    """A run under a budget, and for bytes its 8 bit file."""
+    network, budget, options = CIFAR[name]
+    out = runs.RUNS / f"speed-{name.replace(' ', '-')}"
+    found = runs.compress(out, network, budget, 0, *METHOD, *options)
+    if name.endswith("bytes"):
+        subprocess.run([sys.executable, "-m", "tenfold", "export", str(out), "--int8"], check=True)
+        found["int8"] = json.loads((out / "int8.json").read_text())["files"]
+    return found
+
+
+def imagenet(name: str) -> dict:
+    """One shot, without data to speak of: noise, which only the statistics of ranks would look at."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        noise(root / "images")
+        command = [
+            sys.executable,
+            "-m",
+            "tenfold",
+            "compress",
+            "--arch",
+            f"torchvision.models:{IMAGENET[name]}",
+        ]
+        command += ["--data", str(root / "images"), "--out", str(root / "run"), "--metric", "plain"]
+        command += ["--budget", f"macs={SHARE}", "--budget", f"latency={SHARE / GAIN}", "--scheme", "tucker"]
+        command += ["--recovery-steps", "0", "--measured", "0", "--held-out", "0"]
+        subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        report = json.loads((root / "run" / "report.json").read_text())
+    before, after = report["before"], report["after"]
+    return {
+        "macs": before["macs"] / after["macs"],
+        "params": before["params"] / after["params"],
+        "latency": before["latency_ms"] / after["latency_ms"],
+        "predicted_ms": report["latency"]["predicted_ms"],
+        "before_ms": before["latency_ms"],
+        "after_ms": after["latency_ms"],
+        "seconds": round(sum(report["seconds"].values())),
+    }
+
+
+def noise(folder: Path) -> None:
+    """Two classes of four images."""
+    random = np.random.default_rng(0)
+    for part, kind, number in ((p, k, n) for p in ("train", "test") for k in "ab" for n in range(4)):
+        place = folder / part / kind
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (224, 224, 3), dtype=np.uint8)).save(place / f"{number}.png")
+
+
+def table(results: dict[str, dict]) -> str:
+    """The README's tables."""
+    lines = ["| network | parameters | MACs | times faster | accuracy |", "|---|---|---|---|---|"]
+    for name, row in results.items():
+        if name.startswith("peers"):
+            continue
+        accuracy = f"{row['original']:.2f} -> {row['accuracy']:.2f} %" if "accuracy" in row else "not trained"
+        params = row.get("ratio", row.get("params", math.nan))
+        macs = f"{row['macs']:.2f}x" if name.startswith("imagenet") else "-"
+        lines.append(f"| {name} | {params:.2f}x | {macs} | **{row['latency']:.2f}x** | {accuracy} |")
+    lines += [
+        "",
+        "| ResNet-20, one plan, eager torch | original, ms | tensorly-torch, ms | tenfold, ms | |",
+    ]
+    lines += ["|---|---|---|---|---|"]
+    for name, row in results.items():
+        if name.startswith("peers"):
+            times = [row[kind]["median_ms"] for kind in ("original", "tensorly-torch", "tenfold")]
+            cells = " | ".join(f"{time:.2f}" for time in times)
+            lines.append(f"| {name.removeprefix('peers ')} | {cells} | **{times[1] / times[2]:.2f}x** |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
