@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from tenfold.compression.fit import Fitted
-from tenfold.compression.lc import LcState, kernel_of
-from tenfold.core.errors import BudgetError, PlanError, RunError
+from tenfold.compression.lc import LcState, compressed, kernel_of
+from tenfold.compression.oneshot import apply_
+from tenfold.compression.prepare import prepare
+from tenfold.core.errors import BudgetError, DataError, PlanError, RunError
 from tenfold.core.plan import Budget, Choice, Plan
 from tenfold.core.report import Report
 from tenfold.data.dataset import Splits
 from tenfold.data.source import load_data
+from tenfold.layers.census import census
 from tenfold.layers.chain import is_chain
-from tenfold.options import Learning, Options
+from tenfold.options import Learning, Options, Searching
 from tenfold.pipeline import Session, learn, material_of
 from tenfold.pipeline.choosing import Chooser
 from tenfold.runs.checkpoint import Checkpoint
@@ -144,12 +149,42 @@ class TestWhole:
 
 class TestRanks:
     @pytest.mark.parametrize("scheme", ["tt-tucker", "tucker"])
-    def test_evbmf(self, data: Splits, scheme: str) -> None:
-        asked = options(warm_up=1, steps=1, choices=2, ranks="evbmf")
+    def test_evbmf_and_bayes(self, data: Splits, scheme: str) -> None:
+        asked = options(warm_up=1, steps=1, choices=2, ranks="evbmf+bayes")
+        asked = replace(asked, searching=Searching(trials=6))
         found = learn(network(), data, budget=BUDGET, scheme=scheme, options=asked)
         assert found.report.after.params <= 0.5 * found.report.before.params
-        weakenings = [row["weakening"] for row in rows(found.report, "c step")]
+        fits = rows(found.report, "c step")
+        weakenings = [row["weakening"] for row in fits]
         assert all(w is not None and -1 <= w <= 1 for w in weakenings) == (scheme == "tt-tucker")
+        for row in fits:
+            assert (row["trials"][0]["origin"], row["trials"][-1]["origin"]) == ("allocation", "tenfold")
+            assert len(row["trials"]) == 6
+            assert all(x["costs"]["params"] <= row["limits"]["params"] for x in row["trials"])
+            best = min(row["trials"], key=lambda trial: trial["loss"])
+            assert row["params"] == best["costs"]["params"]
+
+    def test_plans_are_judged_by_the_chains_of_what_is_fitted(self, data: Splits) -> None:
+        model, seen = network(), []
+        asked = replace(options(ranks="evbmf+bayes"), searching=Searching(trials=1))
+        material = material_of(model, data, asked)
+        chooser = Chooser(material, Budget(params=0.4), "tt-tucker", None, lambda *_: None, seen.append)
+        counted = census(model, data.preprocessing.apply(material.images[:1]))
+        layers = {x.name: x for x in prepare(model, counted, {}, metric="plain")}
+        targets = {name: 2 * model.get_submodule(name).weight.detach().double() for name in layers}
+        (trial,) = chooser.at(2, model, targets, partial(compressed, layers, targets, before={})).tried
+        assert trial.plan is not None
+        made = copy.deepcopy(model)
+        apply_(made, compressed(layers, targets, trial.plan, {}))
+        material.re_estimate(made)
+        assert trial.loss == pytest.approx(material.judged(made, material.held_out).loss, rel=1e-4)
+        assert [len(searched.tried) for searched in seen] == [1]
+
+    def test_without_held_out_images_no_plan_can_be_tried(self, data: Splits) -> None:
+        asked, told = replace(options(ranks="evbmf+bayes"), held_out=0), []
+        with pytest.raises(DataError, match="set held_out"):
+            learn(network(), data, budget=BUDGET, options=asked, session=Session(lambda *x: told.append(x)))
+        assert told == []
 
     def test_fixed_ranks_are_chosen_once(self, data: Splits) -> None:
         found = learn(network(), data, budget=BUDGET, options=options(warm_up=0, steps=2, ranks="fixed"))
@@ -265,10 +300,14 @@ class TestGoingOn:
 def test_ranks_are_chosen_for_what_is_fitted_not_for_the_kernels_themselves(data: Splits) -> None:
     model = network()
     material = material_of(model, data, replace(QUICK, metric="plain"))
-    chooser = Chooser(material, Budget(params=0.4), "tt-tucker", None, lambda *_: None)
+    chooser = Chooser(material, Budget(params=0.4), "tt-tucker", None, lambda *_: None, lambda _: None)
+
+    def unused(_: Plan) -> dict[str, Fitted]:
+        raise AssertionError
+
     targets = {name: model.get_submodule(name).weight.detach().double() for name in ("0", "4", "7", "12")}
-    alike = chooser.at(2, model, targets).plan
-    plain = chooser.at(2, model, {**targets, "4": torch.ones_like(targets["4"])}).plan
+    alike = chooser.at(2, model, targets, unused).plan
+    plain = chooser.at(2, model, {**targets, "4": torch.ones_like(targets["4"])}, unused).plan
     assert alike["4"] is not None
     assert plain["4"] is not None
     assert min(plain["4"].rank) < min(alike["4"].rank)

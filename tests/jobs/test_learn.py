@@ -123,7 +123,7 @@ def test_what_is_wrong_is_said_before_the_work(asked: dict[str, Any], tmp_path: 
 
 def test_every_setting_reaches_the_pipeline() -> None:
     values = {
-        "ranks": "evbmf",
+        "ranks": "evbmf+bayes",
         "choices": 7,
         "generous": 3.5,
         "warm_up": 5,
@@ -146,6 +146,7 @@ def test_every_setting_reaches_the_pipeline() -> None:
         20,
     )
     assert options.recovery.steps == 0
+    assert options_of(LearnSettings.make({**given, "rank_trials": 13})).searching.trials == 13
 
 
 LONG = {"warm_up": 2, "steps": 4, "step_epochs": 8, "choices": 3, "epochs": 40, "schedule": "cosine-cyclic"}

@@ -6,7 +6,8 @@ import torch
 from tenfold.algebra.metric import plain_metric
 from tenfold.core.errors import BudgetError
 from tenfold.core.shapes import ConvSpec
-from tenfold.ranks.composite import composite_plan, moved
+from tenfold.ranks.allocate import allocate
+from tenfold.ranks.composite import composite, moved
 from tenfold.ranks.evbmf import evbmf_of_kernel
 from tenfold.ranks.table import Layer, build_table, priced
 from tenfold.schemes.registry import get_scheme
@@ -40,8 +41,10 @@ def dense() -> float:
 
 def chosen(share: float, scheme: str = "tt-tucker") -> tuple[dict[str, tuple[int, ...]], float]:
     table = build_table(layers(), scheme)
-    plan, weakening = composite_plan(scheme, table, {"params": share * dense()}, {"params": 0.0}, layers())
-    return {name: choice.rank for name, choice in plan.factorised.items()}, weakening
+    limits, fixed = {"params": share * dense()}, {"params": 0.0}
+    made = composite(scheme, table, limits, fixed, layers())
+    plan = allocate(made.table, limits, fixed)
+    return {name: choice.rank for name, choice in plan.factorised.items()}, made.weakening
 
 
 def test_outer_ranks_are_those_of_evbmf_moved_by_one_weakening() -> None:
@@ -67,7 +70,8 @@ def test_the_budget_is_met_and_a_larger_one_is_used(scheme: str) -> None:
     for share in (0.05, 0.1, 0.3):
         table = build_table(layers(), scheme)
         limits = {"params": share * dense(), "macs": 2 * share * dense() * 64}
-        plan, _ = composite_plan(scheme, table, limits, {"params": 0.0, "macs": 0.0}, layers())
+        fixed = {"params": 0.0, "macs": 0.0}
+        plan = allocate(composite(scheme, table, limits, fixed, layers()).table, limits, fixed)
         ranks = {x.name: [plan[x.name].rank] if plan[x.name] else [] for x in layers()[:2]}
         rows = priced(layers()[:2], scheme, ranks)
         shipped.append(sum(row[-1].params for row in rows.values()))
@@ -78,7 +82,19 @@ def test_the_budget_is_met_and_a_larger_one_is_used(scheme: str) -> None:
 def test_what_cannot_be_met_is_refused() -> None:
     table = build_table(layers(), "tt-tucker")
     with pytest.raises(BudgetError, match="the smallest possible"):
-        composite_plan("tt-tucker", table, {"params": 10.0}, {"params": 0.0}, layers())
+        composite("tt-tucker", table, {"params": 10.0}, {"params": 0.0}, layers())
+
+
+def test_inner_ranks_are_left_to_choose_from_the_layer_as_it_is_to_the_full_one() -> None:
+    table = build_table(layers(), "tt-tucker")
+    made = composite("tt-tucker", table, {"params": 0.15 * dense()}, {"params": 0.0}, layers())
+    kept, *rows = made.table["a"]
+    assert kept.choice is None
+    ranks = [row.choice.rank for row in rows if row.choice]
+    assert {rank[0] for rank in ranks if rank[1] > 3} == {3}
+    assert {rank[2] for rank in ranks if rank[1] > 3} == {4}
+    assert {1, 9} <= {rank[1] for rank in ranks}  # 9 = 3 * kh: nothing of the core is lost
+    assert made.table["c"] == table["c"]
 
 
 def test_priced_rows_are_what_a_fit_says() -> None:

@@ -28,8 +28,11 @@ class LearnSettings(TrainingSettings):
     scheme: SchemeName = Field("tt-tucker", description="Decomposition that is learned.")
     ranks: LearnedRanks = Field(
         "allocation",
-        description="What chooses the ranks: allocation by predicted loss, evbmf for outer ranks by weakened "
-        "EVBMF and inner ones by allocation, fixed for allocation at the first fit alone.",
+        description="What chooses the ranks: allocation by predicted loss, evbmf+bayes for Tucker ranks by "
+        "weakened EVBMF and TT ranks by Bayesian optimisation, fixed for allocation at the first fit alone.",
+    )
+    rank_trials: int = Field(
+        16, ge=1, description="Plans that Bayesian optimisation tries each time ranks are chosen."
     )
     choices: int = Field(
         4, ge=1, description="Fits, from the first one on, before which the ranks are chosen anew."

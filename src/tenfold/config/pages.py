@@ -13,7 +13,8 @@ PAGES: Mapping[str, tuple[str, ...]] = {
     ),
     "Ranks": (
         "scheme", "selector", "ranks", "metric", "target", "latency_threads", "choices", "generous",
-        "trials", "space", "sampler", "trial_steps", "prune", "front", "storage", "until", "measured",
+        "rank_trials", "trials", "space", "sampler", "trial_steps", "prune", "front", "storage", "until",
+        "measured",
     ),
     "Learning-compression": (
         "warm_up", "steps", "step_epochs", "step_rate", "step_schedule", "mu", "growth", "multipliers",
@@ -49,6 +50,7 @@ _STEPS = {"steps": None}
 
 NEEDS: Mapping[str, Mapping[str, tuple[str, ...] | None]] = {
     **dict.fromkeys(("trials", "trial_steps", "prune", "storage", "space", "sampler", "front"), _TRIALS),
+    "rank_trials": {"ranks": ("evbmf+bayes",)},
     **dict.fromkeys(("recovery_rate", "recovery_batch", "recovery_features", "recovery_mixed"), _RECOVERY),
     **dict.fromkeys(("rate", "schedule", "distillation", "smoothing", "cut_out", "averaging"), _TRAINING),
     **dict.fromkeys(("step_epochs", "step_rate", "step_schedule"), _STEPS),

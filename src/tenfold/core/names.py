@@ -51,6 +51,6 @@ CostName = Literal["params", "macs", "size_bytes", "latency_ms"]
 TargetName = Literal["onnxruntime", "torch"]
 """What runs the network whose latency is limited."""
 
-LearnedRanks = Literal["allocation", "evbmf", "fixed"]
+LearnedRanks = Literal["allocation", "evbmf+bayes", "fixed"]
 """How learning-compression chooses ranks: by predicted rise under the budget; outer ones by weakened EVBMF,
-inner ones by predicted rise; as the first, but once for all."""
+inner ones by Bayesian optimisation; as the first, but once for all."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from tenfold.config import LearnSettings
@@ -9,9 +10,10 @@ from tenfold.core.atomic import write_text
 from tenfold.jobs.delivery import checked, deliver, explained, loaded
 from tenfold.jobs.events import noted, recorded, silent, unnoted
 from tenfold.jobs.network import check_names, check_plan, filled_in, options_of
+from tenfold.jobs.search_record import search_text
 from tenfold.jobs.started import free_run, started, threads
 from tenfold.options import Progress
-from tenfold.pipeline import Compressed, Session, learn
+from tenfold.pipeline import Compressed, Searched, Session, learn
 from tenfold.runs.checkpoint import Checkpoint
 from tenfold.runs.directory import RunDirectory
 from tenfold.train.team import Team, joined
@@ -57,7 +59,20 @@ def carry_out(
     settings = filled_in(settings.with_values(out=directory.path.absolute()), data)
     counted = checked(model, data)
     plan = check_plan(settings.plan, counted) if settings.plan is not None else None
-    session = Session(tell, checkpoint=Checkpoint(directory.checkpoint, writes=first), team=team)
+    options = options_of(settings)
+    options = replace(options, searching=replace(options.searching, storage=directory.study))
+    checkpoint = Checkpoint(directory.checkpoint, writes=first)
+
+    def found(searched: Searched) -> None:
+        write_text(directory.search, search_text(searched))
+
+    session = Session(
+        tell,
+        found,
+        checkpoint,
+        team,
+        noted(directory) if first else unnoted,
+    )
 
     def made() -> Compressed:
         with explained(counted):
@@ -67,7 +82,7 @@ def carry_out(
                 budget=settings.asked_budget(),
                 scheme=settings.scheme,
                 plan=plan,
-                options=options_of(settings),
+                options=options,
                 session=session,
             )
 

@@ -265,6 +265,7 @@ def _learning(options: Options, settings: LearnSettings) -> Options:
             choices=settings.choices,
             generous=settings.generous,
         ),
+        searching=Searching(trials=settings.rank_trials),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,12 +14,16 @@ from tenfold.core.errors import BudgetError, PlanError
 from tenfold.core.plan import Budget, Plan
 from tenfold.options import Learning, Progress
 from tenfold.pipeline.material import Material
-from tenfold.pipeline.planning import Ranked, Survey, allocated, followed, selected, surveyed
+from tenfold.pipeline.planning import Ranked, Survey, allocated, followed, surveyed
+from tenfold.pipeline.searching import Fitting, Searched, best_plan, check_judges, search_ranks
 from tenfold.ranks.allocate import allocate
-from tenfold.ranks.composite import COMPOSITES, composite_plan
+from tenfold.ranks.composite import COMPOSITES, composite
 from tenfold.ranks.table import Layer, outline
+from tenfold.search.tried import Tried
 
 __all__ = ["Chooser", "Chosen"]
+
+_FEW = 500  # images that the batch norms of a trial are estimated on
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,13 @@ class Chosen:
         plan: names every layer.
         limits: what it was allowed to ship, by cost name, absolute; empty for a plan that was given.
         weakening: of the EVBMF ranks, in [-1, 1]; None where they were chosen otherwise.
+        tried: the trials of Bayesian optimisation; none where there was none.
     """
 
     plan: Plan
     limits: dict[str, float]
     weakening: float | None = None
+    tried: tuple[Tried, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,7 @@ class Chooser:
         scheme: of the candidates.
         plan: ranks that are given, instead of a budget.
         tell: told what is going on.
+        found: given all that a search of ranks knows whenever a trial has ended.
     """
 
     material: Material
@@ -53,6 +61,7 @@ class Chooser:
     scheme: str
     plan: Plan | None
     tell: Progress
+    found: Callable[[Searched], None]
 
     @property
     def learning(self) -> Learning:
@@ -76,11 +85,14 @@ class Chooser:
 
         Raises:
             BudgetError: the budget cannot be met.
+            DataError: plans are to be tried, and no images are held out to judge them by.
             PlanError: there is neither a budget nor a plan, or the plan does not fit the network.
         """
         if self.plan is not None:
             followed(survey, self.plan)
             return
+        if self.learning.ranks == "evbmf+bayes":
+            check_judges(self.material)
         limits = self._limits(survey, self.choices - 1)
         if not limits:
             raise PlanError("neither a budget nor a plan was given: say what may ship, as in params=0.2")
@@ -93,13 +105,20 @@ class Chooser:
         }
         allocate(rows, limits, fixed)
 
-    def at(self, number: int, network: nn.Module, targets: Mapping[str, Tensor]) -> Chosen:
+    def at(
+        self,
+        number: int,
+        network: nn.Module,
+        targets: Mapping[str, Tensor],
+        fit: Fitting,
+    ) -> Chosen:
         """The ranks of a step that is below `choices`.
 
         Args:
             number: of the step, from 0.
             network: as it is trained so far, whose moments weigh errors; not changed.
             targets: the kernels that chains are fitted to, by layer.
+            fit: fits chains to them.
 
         Raises:
             BudgetError: the budget cannot be met.
@@ -115,27 +134,43 @@ class Chooser:
 
         def select(ranked: Ranked) -> Plan:
             met.append(ranked)
-            return selected(self._rule, options.seed)(ranked)
+            return allocate(ranked.table, ranked.limits, ranked.fixed)
 
         budget = Budget(**limits) if limits else None
-        planned = allocated(aimed, budget, self.scheme, options, self.tell, select)
-        if not self._composite:
-            return Chosen(planned.plan, limits)
-        table, layers = met[0].table, met[0].layers
-        plan, weakening = composite_plan(
-            self.scheme, table, met[0].limits, met[0].fixed, layers, workers=options.workers
+        plan = allocated(aimed, budget, self.scheme, options, self.tell, select).plan
+        if self.learning.ranks != "evbmf+bayes":
+            return Chosen(plan, limits)
+        ranked, weakening = self._with_outer_ranks(met[0])
+        trying = self._trying(network)
+        searched = search_ranks(
+            trying, ranked, tell=self.tell, found=self.found, fit=fit, name=f"step {number}"
         )
-        return Chosen(with_kept(plan, survey.census), limits, weakening)
+        return Chosen(with_kept(best_plan(searched), survey.census), limits, weakening, searched.tried)
 
-    @property
-    def _composite(self) -> bool:
-        """Whether inner and outer ranks are chosen in two ways."""
-        return self.learning.ranks == "evbmf" and self.scheme in COMPOSITES
+    def _with_outer_ranks(self, ranked: Ranked) -> tuple[Ranked, float | None]:
+        """What is left to search, of a tensor train the inner ranks, and the weakening of EVBMF."""
+        if self.scheme not in COMPOSITES:
+            return ranked, None
+        made = composite(
+            self.scheme,
+            ranked.table,
+            ranked.limits,
+            ranked.fixed,
+            ranked.layers,
+            workers=self.material.options.workers,
+        )
+        return replace(ranked, table=made.table), made.weakening
 
-    @property
-    def _rule(self) -> str:
-        """What chooses ranks from a table."""
-        return "evbmf" if self.learning.ranks == "evbmf" and not self._composite else "allocation"
+    def _trying(self, network: nn.Module) -> Material:
+        """What plans are tried on: the network as it is, without any training."""
+        options = self.material.options
+        searching = replace(options.searching, steps=0, front=None)
+        return replace(
+            self.material,
+            original=copy.deepcopy(network).eval(),
+            images=self.material.images[:_FEW],
+            options=replace(options, searching=searching),
+        )
 
     def _limits(self, survey: Survey, number: int) -> dict[str, float]:
         """What may ship at a step; never more than the network itself."""

@@ -40,6 +40,7 @@ from tenfold.pipeline.planning import Survey, dtype_of, in_float32
 from tenfold.pipeline.session import Session
 from tenfold.pipeline.whole import Compressed
 from tenfold.runs.checkpoint import Checkpoint
+from tenfold.search.tried import Tried
 from tenfold.train.constrained import Stretch, kernels_of, learn_, stretch_rates
 from tenfold.train.loop import Rollback, Row, Step, fill_, tensors_of
 from tenfold.train.running import Running
@@ -82,7 +83,7 @@ def learn(
     """
     session = session or Session()
     material = material_of(in_float32(model), data, options or Options())
-    chooser = Chooser(material, budget, scheme, plan, session.progress)
+    chooser = Chooser(material, budget, scheme, plan, session.progress, session.found)
     made, planned, report = _Learning(material, chooser, session).run()
     made = made if material.original is model else made.to(dtype_of(model))
     made = made.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -205,12 +206,15 @@ class _Learning:
         checkpoint, team = self.session.checkpoint, self.session.team
         fits: Mapping[str, Fitted] = {}
         if team.rank == 0:
+            sweeps, seed = self.learning.sweeps, self.material.options.seed
+
+            def fit(plan: Plan) -> dict[str, Fitted]:
+                return compressed(self._layers, targets, plan, before, sweeps=sweeps, seed=seed)
+
             self._chosen = None
             if number < self.chooser.choices:
-                self._chosen = self.chooser.at(number, self._network, targets)
-            plan = self._chosen.plan if self._chosen else self._plan(before)
-            sweeps, seed = self.learning.sweeps, self.material.options.seed
-            fits = compressed(self._layers, targets, plan, before, sweeps=sweeps, seed=seed)
+                self._chosen = self.chooser.at(number, self._network, targets, fit)
+            fits = fit(self._chosen.plan if self._chosen else self._plan(before))
             if team.size > 1:
                 checkpoint.save(_C_STEP, {"fits": fits_to_rows(fits)})
         team.wait()
@@ -252,6 +256,7 @@ class _Learning:
             "ranks": {name: list(fitted.choice.rank) for name, fitted in state.fits.items()},
             "limits": chosen.limits if chosen else {},
             "weakening": chosen.weakening if chosen else None,
+            "trials": [_trial(trial) for trial in chosen.tried] if chosen else [],
             **self._judged("dense", copy.deepcopy(self._network)),
             **self._judged("compressed", made),
         }
@@ -305,6 +310,11 @@ class _Numbered:
     def save(self, state: Mapping[str, Any]) -> None:
         """Keep a state."""
         self.checkpoint.save(_L_STEP, {**state, "number": self.number})
+
+
+def _trial(trial: Tried) -> dict[str, Any]:
+    """One plan that was tried, for the history."""
+    return {"origin": trial.origin, "loss": trial.loss, "accuracy": trial.accuracy, "costs": trial.costs}
 
 
 def _told(number: int, before: int, row: Row) -> Iterator[dict[str, Any]]:

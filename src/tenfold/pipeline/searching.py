@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,10 +25,14 @@ from tenfold.search.space import make_space
 from tenfold.search.study import Measured, Report, SearchSettings, search, stored
 from tenfold.search.tried import Tried, Verdict
 
-__all__ = ["Searched", "best_plan", "search_ranks"]
+__all__ = ["Fitting", "Searched", "best_plan", "check_judges", "search_ranks"]
 
 _FIRST = ("allocation", "evbmf", "energy", "uniform")
 _EARLY = 1000  # held-out images that a plan is judged by before its recovery
+
+
+Fitting = Callable[[Plan], Mapping[str, Fitted]]
+"""Fits the chains of a plan."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ def search_ranks(
     *,
     tell: Progress,
     found: Callable[[Searched], None],
+    fit: Fitting | None = None,
+    name: str = "ranks",
 ) -> Searched:
     """Try plans as `material.options.searching` says; where a storage is named, go on with what is there.
 
@@ -62,6 +68,8 @@ def search_ranks(
         ranked: what ranks are chosen from.
         tell: told what is going on.
         found: given all that is known whenever a trial has ended.
+        fit: makes the chains of a trial; None fits the layers in their metric.
+        name: of the study, where a storage holds several.
 
     Returns:
         All that is known at the end.
@@ -72,8 +80,7 @@ def search_ranks(
     """
     options = material.options
     wanted = options.searching
-    if not len(material.held_out):
-        raise DataError("ranks are searched by images that are held out, and there are none; set held_out")
+    check_judges(material)
     space = make_space(
         wanted.space, ranked.table, ranked.limits, ranked.fixed, front=wanted.front is not None
     )
@@ -83,13 +90,14 @@ def search_ranks(
         settings = SearchSettings(
             trials=wanted.trials,
             storage=storage,
+            name=name,
             sampler=wanted.sampler,
             seed=options.seed,
             front=wanted.front,
             prune=wanted.prune,
             purpose=_purpose(material),
         )
-        objective = _Objective(material, ranked)
+        objective = _Objective(material, fit or _fitting(material, ranked))
 
         def known() -> Searched:
             tried = tuple(stored(space, settings, first=first))
@@ -102,6 +110,16 @@ def search_ranks(
             tell("search", min(_counted(now.tried), wanted.trials), wanted.trials)
             found(now)
     return now
+
+
+def check_judges(material: Material) -> None:
+    """Refuse a search that nothing can judge.
+
+    Raises:
+        DataError: no images are held out.
+    """
+    if not len(material.held_out):
+        raise DataError("ranks are searched by images that are held out, and there are none; set held_out")
 
 
 def best_plan(searched: Searched) -> Plan:
@@ -135,12 +153,18 @@ def _purpose(material: Material) -> str:
     return f"network and images {material.digest}, {options.searching.steps} steps of {settings}"
 
 
+def _fitting(material: Material, ranked: Ranked) -> Fitting:
+    """Fits in the metrics of the layers."""
+    options = material.options
+    return lambda plan: fit_plan(ranked.layers, plan, seed=options.seed, workers=options.workers)
+
+
 class _Objective:
     """Tries plans; layers that were factorised before are not fitted anew."""
 
-    def __init__(self, material: Material, ranked: Ranked) -> None:
+    def __init__(self, material: Material, fit: Fitting) -> None:
         """Nothing is fitted yet."""
-        self._material, self._layers = material, ranked.layers
+        self._material, self._fit = material, fit
         self._fits: dict[tuple[str, object], Fitted] = {}
         self._few = material.held_out.subset(torch.arange(min(_EARLY, len(material.held_out))))
 
@@ -149,10 +173,10 @@ class _Objective:
         material = self._material
         made = self._made(plan)
         material.re_estimate(made)
-        if report(material.judged(made, self._few).loss, 0):
-            return None
         steps = material.options.searching.steps
-        if steps:
+        if steps:  # else nothing is left that stopping would save
+            if report(material.judged(made, self._few).loss, 0):
+                return None
             recovery = replace(material.options.recovery, steps=steps)
             for _ in material.recovered(made, recovery):
                 pass
@@ -163,9 +187,7 @@ class _Objective:
     def _made(self, plan: Plan) -> nn.Module:
         """The network of the plan's chains."""
         missing = {n: c for n, c in plan.factorised.items() if (n, c) not in self._fits}
-        options = self._material.options
-        fits = fit_plan(self._layers, Plan(missing), seed=options.seed, workers=options.workers)
-        self._fits |= {(name, missing[name]): fitted for name, fitted in fits.items()}
+        self._fits |= {(name, missing[name]): x for name, x in self._fit(Plan(missing)).items()}
         made = copy.deepcopy(self._material.original)
         apply_(made, {name: self._fits[name, choice] for name, choice in plan.factorised.items()})
         made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -195,7 +195,7 @@ def _thinned(trials: Sequence[Trial]) -> Sequence[Trial]:
 
 
 def _levels(values: Sequence[Sequence[float]]) -> list[float]:
-    """Evenly spaced from the smallest to the largest, which differ by something."""
+    """Evenly spaced from the smallest to the largest, which differ by more than rounding."""
     low, high = min(map(min, values)), max(map(max, values))
-    span = (high - low) or max(abs(high), 1.0) * 1e-6
+    span = max(high - low, 1e-6 * max(abs(low), abs(high), 1.0))
     return [low + span * step / _LEVELS for step in range(_LEVELS + 1)]

@@ -1,14 +1,15 @@
-"""Ranks of a tensor train inside a Tucker-2: the outer ones by EVBMF, the inner one by allocation.
+"""Ranks of a tensor train inside a Tucker-2: the outer ones by EVBMF, the inner one left to choose.
 
 One weakening for the whole network moves the EVBMF ranks of every kernel towards the full ones (from 0 to 1)
-or towards 1 (from 0 to -1). At a given weakening the inner ranks are those of the least predicted rise within
-the budget. Of several weakenings the one of least rise is taken.
+or towards 1 (from 0 to -1). Of several weakenings the one is taken whose allocation of inner ranks has the
+least predicted rise within the budget.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from tenfold.core.errors import BudgetError
 from tenfold.core.plan import Plan
@@ -19,7 +20,7 @@ from tenfold.ranks.table import Candidate, Layer, Table, priced
 from tenfold.schemes.base import geometric_ladder
 from tenfold.schemes.registry import get_scheme
 
-__all__ = ["COMPOSITES", "composite_plan", "moved"]
+__all__ = ["COMPOSITES", "Composite", "composite", "moved"]
 
 COMPOSITES = ("tt", "tt-tucker")
 """Schemes with the ranks (inp, middle, out)."""
@@ -29,7 +30,20 @@ _INNER = 5  # inner ranks at each of them
 _FINER = 20  # at the one that is taken
 
 
-def composite_plan(
+@dataclass(frozen=True)
+class Composite:
+    """What is left to choose once the outer ranks are known.
+
+    Attributes:
+        table: candidates with these outer ranks, and the layers as they are; of pointwise layers all.
+        weakening: that the outer ranks were made with, in [-1, 1].
+    """
+
+    table: dict[str, tuple[Candidate, ...]]
+    weakening: float
+
+
+def composite(
     scheme: str,
     table: Table,
     limits: Mapping[str, float],
@@ -37,8 +51,8 @@ def composite_plan(
     layers: Sequence[Layer],
     *,
     workers: int = 1,
-) -> tuple[Plan, float]:
-    """The plan, and the weakening that it was made with.
+) -> Composite:
+    """The outer ranks of all layers, and the inner ones to choose from.
 
     Args:
         scheme: one of `COMPOSITES`.
@@ -80,7 +94,7 @@ def composite_plan(
     joined = {
         name: tuple({c.choice: c for c in (*coarse[name], *row)}.values()) for name, row in finer.items()
     }
-    return allocate(joined, limits, fixed), best
+    return Composite(joined, best)
 
 
 def moved(rank: int, full: int, weakening: float) -> int:
