@@ -120,7 +120,9 @@ def chromium(profile: Path, flags: Sequence[str] = ()) -> Iterator[Page]:
     try:
         port, path = _port(port_file, process)
         with connect(f"ws://127.0.0.1:{port}{path}", max_size=None) as browser:
-            yield _first_page(browser, port)
+            tab = f"ws://127.0.0.1:{port}/devtools/page/{_first_tab(browser)}"
+            with connect(tab, max_size=None) as socket:
+                yield Page(socket)
     finally:
         process.terminate()
         process.wait(timeout=SECONDS)
@@ -138,12 +140,11 @@ def _port(file: Path, process: subprocess.Popen[bytes]) -> tuple[str, str]:
     raise AssertionError("chromium opened no port")
 
 
-def _first_page(browser: ClientConnection, port: str) -> Page:
+def _first_tab(browser: ClientConnection) -> str:
     """The tab that is open."""
     browser.send(json.dumps({"id": 0, "method": "Target.getTargets"}))
     targets = json.loads(browser.recv(timeout=SECONDS))["result"]["targetInfos"]
-    target = next(target["targetId"] for target in targets if target["type"] == "page")
-    return Page(connect(f"ws://127.0.0.1:{port}/devtools/page/{target}", max_size=None))
+    return next(str(target["targetId"]) for target in targets if target["type"] == "page")
 
 
 class _Quiet(SimpleHTTPRequestHandler):

@@ -47,7 +47,7 @@ def test_the_worker_gets_the_hash_of_every_file_and_a_version_that_changes_with_
     (tmp_path / "a").write_bytes(b"2")
     first = stored(tmp_path)
     digest = base64.b64encode(hashlib.sha256(b"1").digest()).decode()
-    assert first["files"] == {"a": first["files"]["a"], "b": f"sha256-{digest}", "manifest.json": ""}
+    assert first["files"] == {"a": first["files"]["a"], "b": f"sha256-{digest}"}
     assert stored(tmp_path) == first
     (tmp_path / "b").write_bytes(b"3")
     assert stored(tmp_path)["version"] != first["version"]

@@ -36,8 +36,8 @@ PROBABILITIES = 1e-4  # largest difference: WebAssembly sums in another order th
 ASK = """(async () => {
   const { readPicture } = await import("./image.js");
   const { resize, toInput } = await import("./preprocess.js");
-  const { loadNetwork, readCard, readList } = await import("./network.js");
-  const list = await readList(), card = await readCard(list), classify = await loadNetwork(list, card);
+  const { loadNetwork, readCard } = await import("./network.js");
+  const card = await readCard(), classify = await loadNetwork(card);
   const file = (text) => new Blob([Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))]);
   const text = (array) => {
     const bytes = new Uint8Array(array.buffer);
@@ -102,7 +102,8 @@ def kept(page: Page) -> None:
 
 def text(page: Page, name: str) -> str:
     """What an element shows; nothing if it is hidden."""
-    return str(page.run(f"document.getElementById('{name}').innerText"))
+    element = f"document.getElementById('{name}')"
+    return str(page.run(f"{element}.checkVisibility() ? {element}.innerText : ''"))
 
 
 def choose(page: Page, file: Path) -> str:
@@ -344,7 +345,7 @@ def test_a_large_photo_is_classified(page: Page, tmp_path: Path) -> None:
         ("model.onnx", -100, "model.onnx is damaged: it has"),
         ("runtime.bin", 1000, "runtime.bin is damaged: it has 1000 bytes instead of"),
         ("card.json", 20, "card.json is damaged"),
-        ("manifest.json", 20, "manifest.json is damaged"),
+        ("files.js", 20, "A file is missing or damaged"),
         ("model.onnx", None, "model.onnx cannot be read from the server (404"),
         ("runtime.js", None, "A file is missing or damaged"),
     ],

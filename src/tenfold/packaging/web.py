@@ -15,17 +15,17 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from tenfold.packaging.contents import Contents
+from tenfold.packaging.contents import CARD, MODEL, Contents
 from tenfold.packaging.folder import put_contents
 from tenfold.packaging.icon import read_icon
 from tenfold.packaging.licences import LICENCES, put_licences
 from tenfold.packaging.options import PackOptions
 from tenfold.packaging.web_runtime import web_runtime
-from tenfold_runner.manifest import MANIFEST
 
 __all__ = ["build_web"]
 
 _WORKER = "service-worker.js"
+_WASM = "runtime.bin"
 _ICON_SIZES = (192, 512)  # what browsers ask for before they install a page
 _BLUE, _WHITE = (11, 98, 196), (255, 255, 255)
 
@@ -50,6 +50,7 @@ def build_web(contents: Contents, folder: Path, options: PackOptions) -> None:
     worker = page.pop(_WORKER)
     for name, data in {**page, **_runtime(), **_installing(contents.card, options.icon)}.items():
         (folder / name).write_bytes(data)
+    (folder / "files.js").write_bytes(_loaded(folder))
     (folder / _WORKER).write_bytes(_stored(folder) + worker)
 
 
@@ -64,7 +65,7 @@ def _runtime() -> dict[str, bytes]:
     return {
         "runtime.js": runtime.script,  # many servers give .mjs a type that browsers refuse
         # a fourth of the size; of this name servers know no type by which they would unpack it
-        "runtime.bin": gzip.compress(runtime.wasm, 9, mtime=0),
+        _WASM: gzip.compress(runtime.wasm, 9, mtime=0),
         "licences.txt": _licences(),
     }
 
@@ -84,14 +85,26 @@ def _installing(card: dict[str, Any], picture: Path | None) -> dict[str, bytes]:
     return {"app.webmanifest": _json(_app(card)), **icons}
 
 
+def _loaded(folder: Path) -> bytes:
+    """What the page must know of the large files to tell a damaged one, as a module."""
+    known = {
+        name: {"integrity": _integrity(data), "bytes": len(data)}
+        for name in (CARD, MODEL, _WASM)
+        for data in [(folder / name).read_bytes()]
+    }
+    return b"export const FILES = " + _json(known).rstrip() + b";\n"
+
+
 def _stored(folder: Path) -> bytes:
     """What the service worker must know: the files to keep, and a version that changes with any of them."""
-    hashes = {path.name: hashlib.sha256(path.read_bytes()).digest() for path in sorted(folder.iterdir())}
-    version = hashlib.sha256(repr(hashes).encode()).hexdigest()[:16]
-    checks = {name: f"sha256-{base64.b64encode(digest).decode()}" for name, digest in hashes.items()}
-    # the manifest lists the worker, so the worker cannot know its hash
-    package = _json({"version": version, "files": {**checks, MANIFEST: ""}})
-    return b"const PACKAGE = " + package.rstrip() + b";\n"
+    kept = {path.name: _integrity(path.read_bytes()) for path in sorted(folder.iterdir())}
+    version = hashlib.sha256(repr(kept).encode()).hexdigest()[:16]
+    return b"const PACKAGE = " + _json({"version": version, "files": kept}).rstrip() + b";\n"
+
+
+def _integrity(data: bytes) -> str:
+    """The hash of a file in the form that browsers check."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(data).digest()).decode()}"
 
 
 def _app(card: dict[str, Any]) -> dict[str, Any]:

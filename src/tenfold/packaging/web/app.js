@@ -17,13 +17,12 @@ start().catch(showProblem);
 
 async function start() {
   keepOffline(page);
-  const { loadNetwork, readCard, readList } = await import("./network.js").catch(() => {
+  const { loadNetwork, readCard } = await import("./network.js").catch(() => {
     throw new Error("A file is missing or damaged. Copy the whole folder to the server again, then reload.");
   });
-  const list = await readList();
-  const card = await readCard(list);
+  const card = await readCard();
   showCard(card);
-  const classify = await loadNetwork(list, card);
+  const classify = await loadNetwork(card);
   page.summary.textContent = describe(card).summary;
   listen((file) => answer(file, classify, card).catch(showProblem), card.input[2] / card.input[1]);
 }

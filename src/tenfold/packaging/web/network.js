@@ -1,5 +1,6 @@
 // The network: its files, checked against their hashes, and its answers.
 
+import { FILES } from "./files.js";
 import * as ort from "./runtime.js";
 import { softmax, toInput } from "./preprocess.js";
 
@@ -9,24 +10,17 @@ const MOST_RUNS = 20;
 /** What is wrong with the files, in words for the page. */
 export class PackageError extends Error {}
 
-/** The files that the package lists with their hashes, name to {sha256, bytes}. */
-export async function readList() {
-  return (await readJson("manifest.json")).files;
-}
-
 /** The model card. */
-export async function readCard(list) {
-  return JSON.parse(new TextDecoder().decode(await readChecked("card.json", list)));
+export async function readCard() {
+  return JSON.parse(new TextDecoder().decode(await readChecked("card.json")));
 }
 
 /**
  * Load the network.
  * @returns {Promise<(picture: object) => Promise<object>>} as `classify`, of a picture alone
  */
-export async function loadNetwork(list, card) {
-  const [packed, model] = await Promise.all(
-    ["runtime.bin", "model.onnx"].map((name) => readChecked(name, list)),
-  );
+export async function loadNetwork(card) {
+  const [packed, model] = await Promise.all(["runtime.bin", "model.onnx"].map(readChecked));
   ort.env.wasm.wasmBinary = await unpacked(packed);
   ort.env.wasm.numThreads = 1; // more would need headers that a static server does not send
   ort.env.logLevel = "fatal";
@@ -76,10 +70,10 @@ async function unpacked(packed) {
 }
 
 /** The bytes of a file whose hash is right. */
-async function readChecked(name, list) {
-  const { sha256, bytes } = list[name];
+async function readChecked(name) {
+  const { integrity, bytes } = FILES[name];
   try {
-    const response = await fetch(name, { integrity: integrity(sha256) });
+    const response = await fetch(name, { integrity });
     if (response.ok) return new Uint8Array(await response.arrayBuffer());
   } catch {
     // the reason is found out below: the browser does not tell
@@ -91,15 +85,6 @@ async function readChecked(name, list) {
   );
 }
 
-async function readJson(name) {
-  try {
-    return JSON.parse(new TextDecoder().decode(await read(name)));
-  } catch (error) {
-    if (error instanceof PackageError) throw error;
-    throw new PackageError(`${name} is damaged. Copy the whole folder to the server again, then reload.`);
-  }
-}
-
 async function read(name) {
   const response = await fetch(name).catch((error) => ({ ok: false, statusText: firstLine(error) }));
   if (response.ok) return response.arrayBuffer();
@@ -107,12 +92,6 @@ async function read(name) {
   throw new PackageError(
     `${name} cannot be read from the server (${cause}). Check that the whole folder is there, then reload.`,
   );
-}
-
-/** A hash of hexadecimal digits in the form that `fetch` checks. */
-export function integrity(sha256) {
-  const bytes = sha256.match(/../g).map((pair) => String.fromCharCode(parseInt(pair, 16)));
-  return `sha256-${btoa(bytes.join(""))}`;
 }
 
 function firstLine(error) {
