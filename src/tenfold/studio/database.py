@@ -111,11 +111,15 @@ def open_database(folder: DataFolder, *, timeout_s: float = _TIMEOUT_S) -> Datab
     if not path.exists() and not path.is_symlink():
         _make(path)
     private_file(path)
+    if not path.stat().st_size:  # SQLite takes it for a new one
+        raise _damaged(path, "it is empty")
     with _explained(path):
         connection = _connect(path, timeout_s)
     try:
         database = Database(path, connection)
         _check(database, connection)
+        with _explained(path):
+            connection.execute("PRAGMA journal_mode = WAL")  # writes: not before the file is known to be ours
         _migrate(database, connection)
         database.back_up()
     except BaseException:
@@ -155,7 +159,6 @@ def _connect(path: Path, timeout_s: float) -> sqlite3.Connection:
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")  # an old hash does not stay in free pages
-        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")  # a failed login outlives a power cut
     except BaseException:
         connection.close()
