@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import importlib.util
 import json
 import sys
 import time
@@ -12,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tenfold_runner.errors import ImageError, PassphraseError, RunnerError
-from tenfold_runner.package import Package, home
+from tenfold_runner.package import Package, home, waiting_seconds
 
 if TYPE_CHECKING:
     from tenfold_runner.card import Card
     from tenfold_runner.classify import Answer, Classifier
 
-__all__ = ["Parser", "main", "waiting_seconds"]
+__all__ = ["Parser", "main"]
 
 _SOME_FAILED = 1
 _REFUSED = 2
@@ -26,6 +27,7 @@ _INTERRUPTED = 130
 _TRIES = 5  # of a passphrase in a terminal
 _BATCHES = (1, 32)
 _TOP = 5
+_HAS_WINDOW = importlib.util.find_spec("_tkinter") is not None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,10 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # a window has none on Windows
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    asked = Parser().parse_args(arguments)
     try:
-        return _run(Parser().parse_args(arguments))
+        return _run(asked)
     except RunnerError as error:
         _say(f"error: {error}")
+        if _wants_window(asked) and _HAS_WINDOW:
+            from tenfold_runner.window import tell  # noqa: PLC0415  a program for the terminal has none
+
+            tell(error)
         return _REFUSED
     except KeyboardInterrupt:
         _say("interrupted; nothing was left behind")
@@ -84,16 +91,6 @@ class Parser(argparse.ArgumentParser):
         return found
 
 
-def waiting_seconds(failures: int) -> float:
-    """How long to wait after that many wrong passphrases in a row.
-
-    Example:
-        >>> [waiting_seconds(n) for n in range(1, 5)], waiting_seconds(20)
-        ([1.0, 2.0, 4.0, 8.0], 60.0)
-    """
-    return min(60.0, 2.0 ** (failures - 1))
-
-
 def _positive(text: str) -> int:
     """A whole number above 0."""
     number = int(text)
@@ -108,7 +105,7 @@ def _run(asked: argparse.Namespace) -> int:
     if asked.card:
         _print_card(package.card, asked.json)
         return 0
-    if not (asked.image or asked.folder or asked.bench):
+    if _wants_window(asked):
         return _window(package, asked)
     classifier = _opened(package, asked)
     if asked.image:
@@ -118,12 +115,17 @@ def _run(asked: argparse.Namespace) -> int:
     return _bench(classifier, asked)
 
 
+def _wants_window(asked: argparse.Namespace) -> bool:
+    """Whether nothing was asked for that a terminal can show."""
+    return not (asked.image or asked.folder or asked.bench or asked.card)
+
+
 def _window(package: Package, asked: argparse.Namespace) -> int:
     """Open the window."""
-    try:
-        from tenfold_runner.window import show  # noqa: PLC0415  a package without window has no tkinter
-    except ImportError:
-        raise RunnerError("this program has no window; see --help for what it does") from None
+    if not _HAS_WINDOW:
+        raise RunnerError("this program has no window; see --help for what it does")
+    from tenfold_runner.window import show  # noqa: PLC0415  as above
+
     return show(package, asked.files, threads=asked.threads)
 
 

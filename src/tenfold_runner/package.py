@@ -13,7 +13,7 @@ from tenfold_runner.manifest import MANIFEST, Entry, check_files, read_manifest
 from tenfold_runner.protect import ENCRYPTED, decrypt
 from tenfold_runner.seal import check_seal
 
-__all__ = ["ICON", "MODEL", "Package", "home"]
+__all__ = ["ICON", "MODEL", "Package", "home", "waiting_seconds"]
 
 MODEL = "model.onnx"
 """Name of the plain network in a package."""
@@ -80,6 +80,16 @@ class Package:
         if not self.protected:
             return data
         return decrypt(data, card, passphrase or "")
+
+
+def waiting_seconds(failures: int) -> float:
+    """How long to wait after that many wrong passphrases in a row.
+
+    Example:
+        >>> [waiting_seconds(n) for n in range(1, 5)], waiting_seconds(20)
+        ([1.0, 2.0, 4.0, 8.0], 60.0)
+    """
+    return min(60.0, 2.0 ** (failures - 1))
 
 
 def _check(folder: Path, entries: dict[str, Entry]) -> None:
