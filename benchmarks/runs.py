@@ -33,8 +33,23 @@ def keep(name: str, key: str, network: str, ratio: float, seed: int, *options: s
     if key in load(name):
         return
     print(key, flush=True)
-    out = RUNS / re.sub(r"[^a-z0-9.]+", "-", f"{name} {key}")
+    out = folder(name, key)
     print(store(name, key, compress(out, network, [f"params={1 / ratio}"], seed, *options)), flush=True)
+
+
+def kept(name: str, key: str, *command: str) -> dict:
+    """What the report of a command says, unless it is kept already."""
+    found = load(name).get(key)
+    if found is None:
+        print(key, flush=True)
+        found = store(name, key, carried_out(folder(name, key), *command))
+        print(found, flush=True)
+    return found
+
+
+def folder(name: str, key: str) -> Path:
+    """Where a run is."""
+    return RUNS / re.sub(r"[^a-z0-9.]+", "-", f"{name} {key}")
 
 
 def compress(out: Path, network: str, budgets: list[str], seed: int, *options: str) -> dict:
@@ -42,15 +57,17 @@ def compress(out: Path, network: str, budgets: list[str], seed: int, *options: s
 
     TENFOLD_DATA is the folder of cifar10.zip and of the checkpoints.
     """
-    data = Path(os.environ["TENFOLD_DATA"])
-    if (out / "job.toml").exists():
-        command = ["resume", str(out)]
-    else:
-        command = ["compress", "--arch", network, "--data", str(data / "cifar10.zip"), "--out", str(out)]
-        command += ["--weights", str(data / f"cifar10-{network}.safetensors"), "--seed", str(seed)]
-        command += [part for budget in budgets for part in ("--budget", budget)]
-        command += options
-    subprocess.run([sys.executable, "-m", "tenfold", *command], check=True)
+    data = Path(os.environ["TENFOLD_DATA"]).absolute()
+    command = ["compress", "--arch", network, "--data", str(data / "cifar10.zip")]
+    command += ["--weights", str(data / f"cifar10-{network}.safetensors"), "--seed", str(seed)]
+    command += [part for budget in budgets for part in ("--budget", budget)]
+    return carried_out(out, *command, *options)
+
+
+def carried_out(out: Path, *command: str) -> dict:
+    """A command of tenfold in a process of its own; a run that was stopped before is gone on with."""
+    words = ["resume", str(out)] if (out / "job.toml").exists() else [*command, "--out", str(out)]
+    subprocess.run([sys.executable, "-m", "tenfold", *words], check=True, cwd=Path(__file__).parent)
     return figures(json.loads((out / "report.json").read_text()))
 
 
@@ -65,6 +82,7 @@ def figures(report: dict) -> dict:
         "params": after["params"],
         "ratio": before["params"] / after["params"],
         "macs": after["macs"],
+        "macs_left": after["macs"] / before["macs"],
         "latency": before["latency_ms"] / after["latency_ms"],
         "judged": [[row["phase"], row["held_out_accuracy"], row["held_out_loss"]] for row in judged],
         "epochs": report["settings"]["epochs"],

@@ -41,14 +41,11 @@ from tenfold.ranks.table import build_table
 from tenfold.zoo.build import build
 
 PEERS = ("cp", "tucker")
+METHOD = ["--method", "btd-bayes", "--selector", "allocation"]
 CIFAR = {
-    "resnet20 latency": ("resnet20", ["latency=0.72"], ["--epochs", "20"]),
-    "resnet20 bytes": (
-        "resnet20",
-        ["params=0.22"],
-        ["--method", "btd-bayes", "--epochs", "30", "--trials", "16"],
-    ),
-    "vgg16-bn latency": ("vgg16-bn", ["latency=0.3"], ["--epochs", "10"]),
+    "resnet20 latency": ("resnet20", ["latency=0.72"], [*METHOD, "--epochs", "20"]),
+    "resnet20 bytes": ("resnet20", ["params=0.22"], [*METHOD, "--epochs", "30"]),
+    "vgg16-bn latency": ("vgg16-bn", ["latency=0.3"], [*METHOD, "--epochs", "10"]),
 }
 IMAGENET = {"resnet50": "resnet50", "vgg16-bn 224x224": "vgg16_bn"}
 SHARE, GAIN = 0.4, 0.85  # of the MACs, and of the ratio of MACs that the time should follow
@@ -121,7 +118,7 @@ def cifar(name: str) -> dict:
     """A run under a budget, and for bytes its 8 bit file."""
     network, budget, options = CIFAR[name]
     out = runs.RUNS / f"speed-{name.replace(' ', '-')}"
-    found = runs.compress(out, network, budget, 0, *METHOD, *options)
+    found = runs.compress(out, network, budget, 0, *options)
     if name.endswith("bytes"):
         subprocess.run([sys.executable, "-m", "tenfold", "export", str(out), "--int8"], check=True)
         found["int8"] = json.loads((out / "int8.json").read_text())["files"]

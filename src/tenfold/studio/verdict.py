@@ -69,8 +69,8 @@ def _broken(status: int, last: str, run: Path) -> str:
 
 
 def _last_line(log: str) -> str:
-    """The last line of the latest process that says something."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    """The last line of the latest process that holds words; frames around them are left out."""
+    lines = [line.strip(" │") for line in log.splitlines() if any(sign.isalnum() for sign in line)]
     return "" if not lines or lines[-1].startswith("--- ") else lines[-1]
 
 

@@ -16,7 +16,6 @@ __all__ = ["Background"]
 _Result = TypeVar("_Result")
 
 _POLL_MS = 40
-_THREADS = 4
 
 
 class Background:
@@ -26,10 +25,10 @@ class Background:
     of the program and goes where those of the window go.
     """
 
-    def __init__(self, window: tk.Misc, fail: Callable[[TenfoldError], None]) -> None:
-        """Begin to look for results, until the window is destroyed."""
+    def __init__(self, window: tk.Misc, fail: Callable[[TenfoldError], None], *, threads: int) -> None:
+        """Begin to look for results, until `close`."""
         self._window, self._fail = window, fail
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="studio")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="studio")
         self._done: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._after = window.after(_POLL_MS, self._poll)
 

@@ -1,0 +1,179 @@
+"""No pre-training: learning-compression beside what else the same number of epochs could be spent on.
+
+    TENFOLD_DATA=FOLDER python benchmarks/learning.py run [--only "resnet20 lc"] [--epochs 30] [--seeds 3] [OPTIONS]
+    python benchmarks/learning.py table [--epochs 30]
+
+Every way ends with at most 30 % of the parameters and 33 % of the MACs, but for the dense network, and sees the
+training images `--epochs` times in all. OPTIONS are those of `tenfold learn`, for the ways of learning-compression.
+The chains trained from scratch are those of the run "lc" of the same seed, started from the fit of random kernels;
+"dense, then method A" trains two thirds of the epochs, then compresses and fine-tunes. Steps of the recovery there
+(220, half an epoch) are not counted. FOLDER holds cifar10.zip; Fashion-MNIST is found by its name; `small` needs
+no file and minutes.
+
+Results are kept in results/learning.json; what is there is not run again, and what was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import statistics
+from pathlib import Path
+
+import runs
+from finetune import spread
+
+BUDGET = ("--budget", "params=0.3", "--budget", "macs=0.33")
+NETWORKS = {
+    "resnet20": ("--arch", "resnet20"),
+    "resnet32": ("--arch", "resnet32"),
+    "vgg": ("--arch", "networks:vgg", "--data", "fashion-mnist", "--mean", "0.286", "--std", "0.353"),
+    "small": ("--arch", "small", "--data", "digits", "--padding", "1", "--no-flip", "--batch", "64"),
+}
+BAYES = ("--ranks", "evbmf+bayes")
+# Options of each way of learning-compression; the parts that change one thing are compared on PARTS_OF alone.
+LEARNED = {
+    "lc": BAYES,
+    "tucker alone": (*BAYES, "--scheme", "tucker"),
+    "tt alone": (*BAYES, "--scheme", "tt"),
+    "block terms": (*BAYES, "--scheme", "btd"),
+}
+PARTS = {
+    "ranks by allocation": ("--ranks", "allocation"),
+    "ranks fixed at the first fit": ("--ranks", "fixed"),
+    "step": (*BAYES, "--step-schedule", "step", "--schedule", "step"),
+    "one-cycle": (*BAYES, "--step-schedule", "one-cycle", "--schedule", "one-cycle"),
+    "cosine-cyclic": (*BAYES, "--step-schedule", "cosine-cyclic", "--schedule", "cosine-cyclic"),
+    "quadratic penalty": (*BAYES, "--no-multipliers"),
+}
+OTHERS = ("dense", "same chains from scratch", "dense, then method A")
+PARTS_OF = ("resnet20", "small")
+PLAIN = ("--warm-up", "0", "--steps", "0", "--schedule", "one-cycle", "--rate", "0.1")
+METHOD_A = ("--method", "btd-bayes", "--trials", "16", "--trial-steps", "0")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("action", choices=["run", "table"])
+    parser.add_argument("--only", default="", help="run cells whose name begins with this")
+    parser.add_argument("--epochs", type=int, default=30, help="in all, at least 6")
+    parser.add_argument("--seeds", type=int, default=1)
+    arguments, options = parser.parse_known_args()
+    if arguments.action == "table":
+        print(table(runs.load("learning"), arguments.epochs))
+        return
+    for seed, (network, way) in itertools.product(range(arguments.seeds), cells()):
+        if f"{network} {way}".startswith(arguments.only):
+            Cell(network, arguments.epochs, seed, options).run(way)
+
+
+def cells() -> list[tuple[str, str]]:
+    """(network, way), each after those that it needs."""
+    whole = [(network, way) for network in NETWORKS for way in (*LEARNED, *OTHERS)]
+    return [*whole, *itertools.product(PARTS_OF, PARTS)]
+
+
+class Cell:
+    """The ways of one network, number of epochs and seed."""
+
+    def __init__(self, network: str, epochs: int, seed: int, options: list[str]) -> None:
+        self.network, self.epochs, self.seed, self.options = network, epochs, seed, options
+
+    def run(self, way: str) -> dict:
+        """What came of a way, from what is kept or from a run."""
+        if way in LEARNED or way in PARTS:
+            split = ("--epochs", str(self.epochs - learning_epochs(self.epochs)), *phases(self.epochs))
+            own = (*BUDGET, *split, *(LEARNED | PARTS)[way], *self.options)
+            return self._keep(way, "learn", own, self.options)
+        if way == "dense":
+            return self._dense(self.epochs)
+        if way == "same chains from scratch":
+            chains = runs.folder("learning", self._key("lc", self.options)) / "plan.json"
+            self.run("lc")
+            own = ("--plan", str(chains), *PLAIN, "--epochs", str(self.epochs))
+            return self._keep(way, "learn", own, self.options)
+        before = 2 * self.epochs // 3
+        self._dense(before)
+        trained = runs.folder("learning", self._key("dense", epochs=before)) / "model.safetensors"
+        own = (*BUDGET, *METHOD_A, "--weights", str(trained), "--epochs", str(self.epochs - before))
+        return self._keep(way, "compress", own)
+
+    def _dense(self, epochs: int) -> dict:
+        """The network itself, trained by the loop that trains chains: a plan that names no layer keeps all."""
+        plan = runs.RUNS / "dense.json"
+        plan.parent.mkdir(exist_ok=True)
+        plan.write_text("{}\n")
+        own = ("--plan", str(plan), *PLAIN, "--epochs", str(epochs))
+        return self._keep("dense", "learn", own, epochs=epochs)
+
+    def _keep(
+        self, way: str, command: str, own: tuple[str, ...], options: list[str] = (), epochs: int = 0
+    ) -> dict:
+        """Run a command of tenfold, unless that was done."""
+        named = NETWORKS[self.network]
+        if "--data" not in named:
+            named = (*named, "--data", str(Path(os.environ["TENFOLD_DATA"], "cifar10.zip").absolute()))
+        words = (command, *named, *own, "--seed", str(self.seed))
+        return runs.kept("learning", self._key(way, options, epochs), *words)
+
+    def _key(self, way: str, options: list[str] = (), epochs: int = 0) -> str:
+        """What a result is called."""
+        return " ".join([f"{self.network} {way}, {epochs or self.epochs} epochs, seed {self.seed}", *options])
+
+
+def learning_epochs(epochs: int) -> int:
+    """Epochs of the L steps; the chains are trained for the others."""
+    return 3 * (epochs // 5) if epochs < 60 else 6 * (epochs // 10)
+
+
+def phases(epochs: int) -> tuple[str, ...]:
+    """A third of the L steps without a constraint, two thirds under it; of an epoch each, or two in long trainings."""
+    each = 1 if epochs < 60 else 2
+    steps = learning_epochs(epochs) // each
+    return ("--step-epochs", str(each), "--warm-up", str(steps // 3), "--steps", str(steps - steps // 3))
+
+
+def table(results: dict[str, dict], epochs: int) -> str:
+    """The README's tables: what else there is, and what each part is worth."""
+    return "\n\n".join(
+        _rows(results, epochs, networks, ways)
+        for networks, ways in ((NETWORKS, (*LEARNED, *OTHERS)), (PARTS_OF, ("lc", *PARTS)))
+    )
+
+
+def _rows(results: dict[str, dict], epochs: int, networks, ways) -> str:
+    """Of one table."""
+    lines = [
+        "| network | way | test accuracy | beside dense | last epoch | parameters | MACs | epochs | seeds | minutes |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for network, way in itertools.product(networks, ways):
+        found = _of(results, network, way, epochs)
+        if not found:
+            continue
+        dense = _of(results, network, "dense", epochs)
+        beside = f"{_mean(found, 'accuracy') - _mean(dense, 'accuracy'):+.2f}" if dense else "-"
+        lines.append(
+            f"| {network} | {way} | **{spread(row['accuracy'] for row in found)}** | {beside} "
+            f"| {spread(row['last'] for row in found)} | {100 / _mean(found, 'ratio'):.1f} % "
+            f"| {100 * _mean(found, 'macs_left'):.1f} % | {epochs} | {len(found)} "
+            f"| {statistics.median(row['seconds'] for row in found) / 60:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def _of(results: dict[str, dict], network: str, way: str, epochs: int) -> list[dict]:
+    """All seeds of a cell."""
+    return [row for key, row in results.items() if key.startswith(f"{network} {way}, {epochs} epochs, seed")]
+
+
+def _mean(rows: list[dict], name: str) -> float:
+    """Over seeds."""
+    return statistics.mean(row[name] for row in rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""Finished packages: what they weigh, and how they are started here."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from tenfold.studio.errors import StudioError
+from tenfold_runner.manifest import MANIFEST, files_below
+
+__all__ = ["TARGETS", "Package", "Served", "classify", "program_of", "read_package", "start"]
+
+TARGETS: Mapping[str, str] = {
+    "desktop": "A program with a window, for this kind of system; needs no Python on the device.",
+    "cli": "A program for the terminal, for this kind of system; needs no Python on the device.",
+    "native": "Programs of about a megabyte without any dependency, for Linux and Windows, and a C library.",
+    "web": "A folder that a browser or a phone runs offline, from any web server.",
+    "folder": "The plain runner, for a device that has Python.",
+}
+"""Kinds of packages -> what they are."""
+
+_PATH = "package: "
+_PROGRAM_BYTES = 50_000  # smaller executables are scripts and libraries
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package on the disk.
+
+    Attributes:
+        path: its folder.
+        target: kind; one of `TARGETS`.
+        files: how many there are.
+        size_bytes: of all of them.
+        sha256: of its manifest, which names every file.
+    """
+
+    path: Path
+    target: str
+    files: int
+    size_bytes: int
+    sha256: str
+
+
+def read_package(target: str, log: str) -> Package:
+    """The package that a job has made.
+
+    Args:
+        target: kind.
+        log: what the job printed.
+
+    Raises:
+        StudioError: it names no package, or the package is gone.
+    """
+    named = [line.removeprefix(_PATH) for line in log.splitlines() if line.startswith(_PATH)]
+    if not named:
+        raise StudioError("the job has made no package; see its log on the page Jobs")
+    path = Path(named[-1])
+    try:
+        names = list(files_below(path))
+        size = sum((path / name).stat().st_size for name in names)
+        digest = hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest()
+    except OSError as error:
+        raise StudioError(f"cannot read the package {path}: {error.strerror}; make it again") from None
+    return Package(path, target, len(names), size, digest)
+
+
+def program_of(package: Package) -> list[str]:
+    """What starts the package on this computer.
+
+    Raises:
+        StudioError: nothing in it runs here.
+    """
+    if package.target == "folder":
+        return [sys.executable, str(package.path)]
+    here = "windows" if os.name == "nt" else "linux"
+    programs = [
+        path
+        for path in sorted(package.path.iterdir())
+        if path.is_file() and os.access(path, os.X_OK) and path.stat().st_size > _PROGRAM_BYTES
+    ]
+    if package.target == "native":
+        machine = os.uname().machine if os.name == "posix" else "x86_64"
+        programs = [path for path in programs if here in path.name and machine in path.name]
+    if not programs:
+        raise StudioError(f"nothing in {package.path} runs on this computer; open its folder")
+    return [str(programs[0])]
+
+
+def start(package: Package) -> None:
+    """Start a program with a window; it goes on when this one ends.
+
+    Raises:
+        StudioError: it does not start.
+    """
+    try:
+        subprocess.Popen(
+            program_of(package),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise StudioError(f"cannot start {package.path}: {error.strerror}; make the package again") from None
+
+
+def classify(package: Package, image: Path) -> str:
+    """What a program for the terminal says of an image.
+
+    Raises:
+        StudioError: it does not start, or refuses the image.
+    """
+    given = ["--image", str(image)] if package.target in ("cli", "folder") else [str(image)]
+    try:
+        ended = subprocess.run(
+            [*program_of(package), *given],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+    except OSError as error:
+        raise StudioError(f"cannot start {package.path}: {error.strerror}; make the package again") from None
+    if ended.returncode:
+        raise StudioError(ended.stderr.strip() or f"the program ended with {ended.returncode}")
+    return ended.stdout.strip()
+
+
+class Served:
+    """A web package, served to this computer's browser alone.
+
+    Attributes:
+        address: to open.
+    """
+
+    def __init__(self, package: Package) -> None:
+        """Begin to serve, on a free port."""
+        handler = partial(_Quiet, directory=str(package.path))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.address = f"http://127.0.0.1:{self._server.server_address[1]}/"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        """Serve no more."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    """Files of a folder, without a word on the terminal."""
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 the name is the base class's
+        """Say nothing."""

@@ -1,0 +1,242 @@
+"""The page of accounts: one's own password, and for an administrator all accounts and the record."""
+
+from __future__ import annotations
+
+import tkinter as tk
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import ttkbootstrap as ttk
+
+from tenfold.studio.accounts import User
+from tenfold.studio.audit import Entry
+from tenfold.studio.errors import AccountError
+from tenfold.studio.language import _
+from tenfold.studio.sessions import Session
+from tenfold.studio.ui.login import PasswordForm, change_password
+from tenfold.studio.ui.page import Page, buttons, heading
+from tenfold.studio.wording import clock_time
+
+if TYPE_CHECKING:
+    from tenfold.studio.ui.window import Window
+
+__all__ = ["AccountsPage"]
+
+_USERS = {"name": 180, "kind": 120, "state": 170, "login": 150, "created": 150}
+_RECORD = {"time": 150, "name": 150, "what": 260, "outcome": 260}
+_LINES = 500
+
+
+class AccountsPage(Page):
+    """Accounts.
+
+    Attributes:
+        users: the list of accounts; a row is named by the name of its account. Only for an administrator.
+        given: shows the password that was made for someone.
+    """
+
+    def __init__(self, master: tk.Misc, window: Window) -> None:
+        """A tab for each part."""
+        super().__init__(master, window)
+        heading(self, _("Accounts"))
+        book = ttk.Notebook(self)
+        book.pack(fill="both", expand=True)
+        book.enable_traversal()
+        self._administrator = window.user is not None and window.user.administrator
+        if self._administrator:
+            self._make_users(book)
+            self._make_record(book)
+        self._make_own(book)
+
+    def show(self, **asked: Any) -> None:
+        """Bring the lists up to date."""
+        if self._administrator:
+            accounts, session = self.store.accounts, self.session
+            self.ask_store(lambda: (accounts.users(session), accounts.audit(session, _LINES)), self._fill)
+
+    def add(self, name: str, *, administrator: bool) -> None:
+        """Make an account, and show its first password."""
+        self._made(lambda: self.store.accounts.add(self.session, name, administrator=administrator), name)
+
+    def _reset(self) -> None:
+        """Give the chosen account a new password."""
+        name = self._chosen()
+        self._made(lambda: self.store.accounts.reset(self.session, name), name)
+
+    def _made(self, work: Callable[[], str], name: str) -> None:
+        """Show the password that `work` gives."""
+
+        def show(password: str) -> None:
+            self.given.configure(state="normal")
+            self.given.delete(0, "end")
+            self.given.insert(0, password)
+            self.given.configure(state="readonly")
+            self._note.configure(
+                text=_("First password of {name}; it is shown only now and must be changed at the login:").format(
+                    name=name
+                )
+            )
+            self._name.set("")
+            self.show()
+
+        self.ask_store(work, show)
+
+    def _enable(self, enabled: bool) -> None:
+        """Let the chosen account log in again, or no more."""
+        name, accounts = self._chosen(), self.store.accounts
+        act = accounts.enable if enabled else accounts.disable
+        self.ask_store(lambda: act(self.session, name), lambda _done: self.show())
+
+    def _chosen(self) -> str:
+        """Name of the chosen account.
+
+        Raises:
+            AccountError: none is chosen.
+        """
+        chosen = self.users.selection()
+        if not chosen:
+            raise AccountError(_("Choose an account in the list first."))
+        return str(chosen[0])
+
+    def _fill(self, found: tuple[tuple[User, ...], tuple[Entry, ...]]) -> None:
+        """Show the lists."""
+        users, entries = found
+        chosen = self.users.selection()
+        self.users.delete(*self.users.get_children())
+        for user in users:
+            kind = _("administrator") if user.administrator else _("user")
+            state = _("active") if user.active else _("disabled")
+            state += f", {_('must change the password')}" if user.must_change else ""
+            times = (clock_time(user.last_login) or _("never"), clock_time(user.created))
+            self.users.insert("", "end", iid=user.name, values=(user.name, kind, state, *times))
+        self.users.selection_set(*(row for row in chosen if self.users.exists(row)))
+        self._record.delete(*self._record.get_children())
+        for entry in entries:
+            self._record.insert(
+                "", "end", values=(clock_time(entry.time), entry.name, entry.what, entry.outcome)
+            )
+        self._minutes.set(f"{self.store.accounts.idle_minutes:g}")
+        self._at_once.set(str(self.store.queue.at_once))
+
+    def _make_users(self, book: ttk.Notebook) -> None:
+        """The list of accounts, and what can be done with them."""
+        frame = ttk.Frame(book, padding=10)
+        book.add(frame, text=_("All accounts"))
+        self._make_settings(frame)
+        self._make_new(frame)
+        row = ttk.Frame(frame)
+        row.pack(side="bottom", fill="x", pady=8)
+        buttons(
+            row,
+            (_("New password"), "secondary-outline", self._reset),
+            (_("Disable"), "danger-outline", lambda: self._enable(False)),
+            (_("Enable"), "secondary-outline", lambda: self._enable(True)),
+        )
+        titles = (_("Name"), _("Kind"), _("State"), _("Last login"), _("Created"))
+        self.users = _table(frame, dict(zip(_USERS.items(), titles, strict=True)))
+
+    def _make_new(self, frame: ttk.Frame) -> None:
+        """The line with which an account is made, and the password that comes of it."""
+        given = ttk.Frame(frame)
+        given.pack(side="bottom", fill="x")
+        self._note = ttk.Label(given, bootstyle="secondary")
+        self._note.pack(side="left", padx=(0, 8))
+        self.given = ttk.Entry(given, width=26, state="readonly", font="TkFixedFont")
+        self.given.pack(side="left")
+        row = ttk.Frame(frame)
+        row.pack(side="bottom", fill="x", pady=(4, 8))
+        self._name = tk.StringVar(self)
+        self._kind = tk.BooleanVar(self)
+        ttk.Label(row, text=_("New account")).pack(side="left", padx=(0, 8))
+        entry = ttk.Entry(row, textvariable=self._name, width=22)
+        entry.pack(side="left", padx=(0, 8))
+        ttk.Checkbutton(row, text=_("administrator"), variable=self._kind).pack(side="left", padx=(0, 8))
+        add = ttk.Button(
+            row,
+            text=_("Add"),
+            bootstyle="primary",
+            command=lambda: self.add(self._name.get(), administrator=self._kind.get()),
+        )
+        add.pack(side="left")
+        entry.bind("<Return>", lambda _event: add.invoke())
+
+    def _make_settings(self, frame: ttk.Frame) -> None:
+        """What holds for all."""
+        row = ttk.Frame(frame)
+        row.pack(side="bottom", fill="x", pady=(8, 0))
+        self._minutes, self._at_once = tk.StringVar(self), tk.StringVar(self)
+        for title, variable, save in (
+            (_("Lock after minutes"), self._minutes, self._save_minutes),
+            (_("Jobs at once"), self._at_once, self._save_at_once),
+        ):
+            ttk.Label(row, text=title).pack(side="left", padx=(0, 8))
+            entry = ttk.Entry(row, textvariable=variable, width=6)
+            entry.pack(side="left", padx=(0, 8))
+            ttk.Button(row, text=_("Set"), bootstyle="secondary-outline", command=save).pack(
+                side="left", padx=(0, 24)
+            )
+            entry.bind("<Return>", lambda _event, save=save: save())
+
+    def _save_minutes(self) -> None:
+        """How long a screen stays open."""
+        minutes = _number(self._minutes.get())
+        self.ask_store(lambda: self.store.accounts.set_idle_minutes(self.session, minutes), self._saved)
+
+    def _save_at_once(self) -> None:
+        """How many jobs run."""
+        count = int(_number(self._at_once.get()))
+        self.ask_store(lambda: self.store.queue.set_at_once(self.session, count), self._saved)
+
+    def _saved(self, _done: None) -> None:
+        """Say so."""
+        self.window.tell(_("Saved."))
+
+    def _make_record(self, book: ttk.Notebook) -> None:
+        """What was done by whom."""
+        frame = ttk.Frame(book, padding=10)
+        book.add(frame, text=_("Record"))
+        titles = (_("Time"), _("Who"), _("What"), _("Outcome"))
+        self._record = _table(frame, dict(zip(_RECORD.items(), titles, strict=True)))
+
+    def _make_own(self, book: ttk.Notebook) -> None:
+        """One's own password."""
+        frame = ttk.Frame(book, padding=10)
+        book.add(frame, text=_("Change password"))
+        names = {"old": _("Present password"), "new": _("New password"), "again": _("New password again")}
+        self.own = PasswordForm(
+            frame, names, _("Change password"), lambda: change_password(self.window, self.own, self._changed)
+        )
+        self.own.pack(anchor="w")
+
+    def _changed(self, _session: Session) -> None:
+        """Say so."""
+        self.own.say(_("The password is changed."), "success")
+
+
+def _table(master: tk.Misc, columns: dict[tuple[str, int], str]) -> ttk.Treeview:
+    """A table with a scroll bar: (name, width) of a column -> title."""
+    frame = ttk.Frame(master)
+    frame.pack(fill="both", expand=True)
+    table = ttk.Treeview(
+        frame, columns=[name for name, _width in columns], show="headings", height=6, selectmode="browse"
+    )
+    for (name, width), title in columns.items():
+        table.heading(name, text=title, anchor="w")
+        table.column(name, width=width, minwidth=60, anchor="w")
+    bar = ttk.Scrollbar(frame, command=table.yview)
+    table.configure(yscrollcommand=bar.set)
+    bar.pack(side="right", fill="y")
+    table.pack(fill="both", expand=True)
+    return table
+
+
+def _number(text: str) -> float:
+    """A number that was typed.
+
+    Raises:
+        AccountError: it is none.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise AccountError(_("{text} is no number; type one.").format(text=repr(text))) from None

@@ -1,0 +1,79 @@
+"""Runs side by side."""
+
+from __future__ import annotations
+
+import tkinter as tk
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ttkbootstrap as ttk
+
+from tenfold.core.errors import TenfoldError
+from tenfold.studio.jobs import Job
+from tenfold.studio.language import _
+from tenfold.studio.ui.runs import finished
+from tenfold.studio.wording import clock_time
+
+if TYPE_CHECKING:
+    from tenfold.reporting.comparison import Comparison
+
+__all__ = ["Comparing"]
+
+
+class Comparing(ttk.Frame):
+    """A list of runs, of which several are chosen, and a table of what they measured.
+
+    Attributes:
+        runs: the list; a row is named by the number of its job.
+        table: what is compared.
+    """
+
+    def __init__(self, master: tk.Misc, compare: Callable[[Sequence[Path]], None]) -> None:
+        """Empty; `compare` is called with the chosen runs."""
+        super().__init__(master, padding=8)
+        self._compare = compare
+        self._paths: dict[str, Path] = {}
+        panes = ttk.Panedwindow(self, orient="horizontal")
+        left = ttk.Frame(panes)
+        self.runs = ttk.Treeview(left, show="tree", selectmode="extended", height=6)
+        self.runs.column("#0", width=230)
+        self.button = ttk.Button(
+            left, text=_("Compare chosen runs"), bootstyle="primary-outline", command=self._start
+        )
+        self.button.pack(side="bottom", fill="x", pady=(8, 0))
+        self.runs.pack(fill="both", expand=True)
+        panes.add(left, weight=0)
+        self.table = ttk.Treeview(panes, show="headings", height=6, selectmode="browse")
+        panes.add(self.table, weight=1)
+        panes.pack(fill="both", expand=True)
+
+    def offer(self, jobs: Iterable[Job]) -> None:
+        """List the runs of jobs."""
+        done = {str(job.id): job for job in finished(jobs)}
+        if list(self._paths) == list(done):
+            return
+        self._paths = {number: job.run_directory for number, job in done.items()}
+        self.runs.delete(*self.runs.get_children())
+        for number, job in done.items():
+            self.runs.insert("", "end", iid=number, text=f"{number}: {job.command}, {clock_time(job.ended)}")
+
+    def show(self, comparison: Comparison) -> None:
+        """Show what was found; an asterisk marks the best of a row, settings that differ come after measures."""
+        names = ["", *comparison.names]
+        self.table.delete(*self.table.get_children())
+        self.table.configure(columns=[str(number) for number in range(len(names))])
+        for number, name in enumerate(names):
+            self.table.heading(str(number), text=name, anchor="w" if number == 0 else "e")
+            self.table.column(str(number), width=260 if number == 0 else 130, anchor="w" if number == 0 else "e")
+        rows = [*comparison.measures, *(row for row in comparison.settings if row.differs)]
+        for row in rows:
+            values = [f"{text} *" if place in row.best else text for place, text in enumerate(row.values)]
+            self.table.insert("", "end", values=(row.title, *values))
+
+    def _start(self) -> None:
+        """Compare what is chosen."""
+        chosen = [self._paths[row] for row in self.runs.selection()]
+        if len(chosen) < 2:
+            raise TenfoldError(_("Choose two runs at least, with Ctrl and a click."))
+        self._compare(chosen)

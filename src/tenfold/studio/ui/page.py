@@ -1,0 +1,108 @@
+"""What all pages of the main window have in common."""
+
+from __future__ import annotations
+
+import tkinter as tk
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import ttkbootstrap as ttk
+
+from tenfold.core.errors import TenfoldError
+
+if TYPE_CHECKING:
+    from tenfold.studio.sessions import Session
+    from tenfold.studio.store import Store
+    from tenfold.studio.ui.window import Window
+
+__all__ = ["Page", "buttons", "heading", "select_row"]
+
+_Result = TypeVar("_Result")
+
+
+class Page(ttk.Frame):
+    """A page of the main window.
+
+    Attributes:
+        window: that it is in.
+    """
+
+    def __init__(self, master: tk.Misc, window: Window) -> None:
+        """Make the widgets; `show` fills them."""
+        super().__init__(master, padding=(18, 14, 18, 10))
+        self.window = window
+
+    def show(self, **asked: Any) -> None:
+        """Called whenever the page is opened, with what it shall show."""
+
+    def tick(self) -> None:
+        """Called twice a second while it is open and no one is locked out."""
+
+    def leave(self) -> None:
+        """Called when another page is opened."""
+
+    @property
+    def session(self) -> Session:
+        """Of the user."""
+        session = self.window.session
+        if session is None:
+            raise AssertionError  # pages exist between a login and a logout
+        return session
+
+    @property
+    def store(self) -> Store:
+        """Accounts and jobs."""
+        return self.window.store
+
+    def ask_store(
+        self,
+        work: Callable[[], _Result],
+        then: Callable[[_Result], None],
+        fail: Callable[[TenfoldError], None] | None = None,
+    ) -> None:
+        """Have accounts or jobs do something, beside the window; `then` is called if the page is still there."""
+        self.window.stored.run(work, lambda result: self._if_there(then, result), fail)
+
+    def ask(
+        self,
+        work: Callable[[], _Result],
+        then: Callable[[_Result], None],
+        fail: Callable[[TenfoldError], None] | None = None,
+    ) -> None:
+        """The same for what is slow and touches neither accounts nor jobs."""
+        self.window.slow.run(work, lambda result: self._if_there(then, result), fail)
+
+    def _if_there(self, then: Callable[[_Result], None], result: _Result) -> None:
+        """Use a result."""
+        if self.winfo_exists():
+            then(result)
+
+
+def heading(master: tk.Misc, text: str, lead: str = "") -> ttk.Frame:
+    """The title of a page, with a line below it."""
+    frame = ttk.Frame(master)
+    ttk.Label(frame, text=text, font="TkHeadingFont", name="title").pack(anchor="w")
+    if lead:
+        note = ttk.Label(frame, text=lead, bootstyle="secondary", justify="left")
+        note.pack(anchor="w", fill="x", pady=(2, 0))
+        note.bind("<Configure>", lambda event: note.configure(wraplength=max(200, event.width)))
+    frame.pack(fill="x", pady=(0, 10))
+    return frame
+
+
+def buttons(master: tk.Misc, *commands: tuple[str, str, Callable[[], object]]) -> list[ttk.Button]:
+    """Buttons in a row: (text, style, what they do)."""
+    made = []
+    for text, style, command in commands:
+        button = ttk.Button(master, text=text, bootstyle=style, command=command)
+        button.pack(side="left", padx=(0, 8))
+        made.append(button)
+    return made
+
+
+def select_row(tree: ttk.Treeview, row: str) -> None:
+    """Choose a row of a table, and give it the keyboard's place."""
+    if tree.exists(row):
+        tree.selection_set(row)
+        tree.focus(row)
+        tree.see(row)
