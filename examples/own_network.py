@@ -25,7 +25,7 @@ images = data.preprocessing.apply(data.train.images)
 stem, head = nn.Conv2d(1, 48, 3, padding=1), [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(48, 10)]
 model = nn.Sequential(stem, nn.ReLU(), Block(48), nn.MaxPool2d(2), Block(48), *head)
 optimiser = torch.optim.Adam(model.parameters(), 2e-3)
-for _ in range(10):  # epochs
+for _ in range(20):  # epochs
     for batch in torch.randperm(len(images)).split(64):
         optimiser.zero_grad()
         nn.functional.cross_entropy(model(images[batch]), data.train.labels[batch]).backward()
