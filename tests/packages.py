@@ -22,14 +22,25 @@ from tenfold.runs.directory import RunDirectory
 from tenfold.runs.saved import save_model
 
 SHAPE = (1, 8, 8)
-_SYSTEM = ("libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libutil.so.1", "libz.so.1")
+_SYSTEM = (
+    "libc.so.6",
+    "libm.so.6",
+    "libdl.so.2",
+    "libpthread.so.0",
+    "librt.so.1",
+    "libutil.so.1",
+    "libz.so.1",
+)
 
 
 def network(shape: tuple[int, int, int] = SHAPE, classes: int = 10) -> nn.Module:
     """A small one with weights that tell images apart."""
     torch.manual_seed(0)
     return nn.Sequential(
-        nn.Conv2d(shape[0], 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(8 * shape[1] * shape[2], classes)
+        nn.Conv2d(shape[0], 8, 3, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(8 * shape[1] * shape[2], classes),
     ).eval()
 
 
