@@ -1,8 +1,9 @@
-"""Accounts whose passwords are hashed quickly, and clocks that stand still."""
+"""Accounts whose passwords are hashed quickly, clocks that stand still, and someone at a desk."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,15 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 
+from tenfold.runs.directory import RunDirectory
 from tenfold.studio.accounts import Accounts
 from tenfold.studio.database import Database, open_database
 from tenfold.studio.errors import LoginError
 from tenfold.studio.folder import DataFolder
+from tenfold.studio.jobs import Job
+from tenfold.studio.queue import Queue
 from tenfold.studio.sessions import Session
+from tenfold.studio.store import Store
 
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 PASSWORD = "counting to 1815"
@@ -64,3 +69,48 @@ def failed(accounts: Accounts, name: str, password: str = "wrong and long") -> s
     with pytest.raises(LoginError) as caught:
         accounts.login(name, password)
     return str(caught.value)
+
+
+@dataclass
+class Desk:
+    """An open store with someone at it."""
+
+    store: Store
+    session: Session
+
+    @property
+    def queue(self) -> Queue:
+        return self.store.queue
+
+    def job(self, number: int = 1) -> Job:
+        return self.queue.job(self.session, number)
+
+    def poll_until(self, condition: Callable[[], object], seconds: float = 240) -> None:
+        """Poll as a window does; a call that keeps it waiting fails."""
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, self.queue.log(self.session, 1)
+            begin = time.monotonic()
+            self.queue.poll()
+            assert time.monotonic() - begin < 2
+            time.sleep(0.05)
+
+    def until_over(self, number: int = 1) -> Job:
+        self.poll_until(lambda: self.job(number).over)
+        return self.job(number)
+
+    def until_recovering(self, number: int = 1) -> None:
+        def recovering() -> bool:
+            assert not self.job(number).over, self.job(number)
+            run = RunDirectory(self.job(number).run_directory)
+            kept = (run.checkpoint / "recovery.pt").exists()
+            return kept and self.queue.progress(self.session, number).phase == "recover"
+
+        self.poll_until(recovering)
+
+
+def open_desk(path: Path) -> Desk:
+    store = Store(path, hasher=QUICK)
+    if store.accounts.is_new:
+        return Desk(store, store.accounts.create_administrator("Ada", PASSWORD))
+    return Desk(store, store.accounts.login("Ada", PASSWORD))

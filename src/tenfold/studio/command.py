@@ -66,7 +66,13 @@ def run_of(command: str, values: Mapping[str, Any], given: Path | None) -> Path 
         return Path(os.path.realpath(values["run"]))
     if command not in MAKERS:
         raise JobError(f"there is no job {command!r}; known are {', '.join((*MAKERS, *USERS))}")
-    return Path(os.path.realpath(given)) if given is not None else None
+    if given is None:
+        return None
+    try:
+        str(given).encode()
+    except UnicodeEncodeError:
+        raise JobError(f"the name {str(given)!r} cannot be written as text; choose another folder") from None
+    return Path(os.path.realpath(given))
 
 
 def settings_text(command: str, values: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -77,7 +78,7 @@ class Process:
         # Messages must be in the log when a line ends, also after a kill.
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
         with log.open("ab") as output, _hearing_interrupts():
-            output.write(f"--- {datetime.now():%Y-%m-%d %H:%M:%S} {' '.join(arguments)}\n".encode())
+            output.write(f"--- {datetime.now():%Y-%m-%d %H:%M:%S} {shlex.join(arguments)}\n".encode())
             output.flush()
             started = subprocess.Popen(
                 arguments,
