@@ -22,7 +22,8 @@ def studio(
         Path | None, typer.Option(help="Data folder; else TENFOLD_STUDIO, or the system's own folder for it.")
     ] = None,
     restore: Annotated[
-        bool, typer.Option("--restore", help="Put the database of the last start in the place of a broken one.")
+        bool,
+        typer.Option("--restore", help="Put the database of the last start in the place of a broken one."),
     ] = False,
 ) -> None:
     """Open the desktop program: accounts, forms, the manual, jobs with progress, results and packages."""
@@ -72,4 +73,6 @@ def _show(found: Preview) -> None:
     show(table)
     if found.factorised is not None:
         typer.echo(f"layers that are replaced: {found.factorised} of {found.layers}")
-    typer.echo(f"training: {found.steps:,} steps, about {found.seconds:,.0f} s on this machine; the rest comes on top")
+    typer.echo(
+        f"training: {found.steps:,} steps, about {found.seconds:,.0f} s on this machine; plus the rest"
+    )

@@ -44,8 +44,7 @@ def curves_of(events: Iterable[Mapping[str, Any]]) -> list[LiveCurve]:
     Steps that were made again, after a kill or a return to an earlier state, stand for both attempts.
 
     Example:
-        >>> events = [{"phase": "recovery", "step": 1, "loss": 2.0, "rate": 0.1}, {"phase": "load", "done": 1}]
-        >>> curves_of(events)[0].losses
+        >>> curves_of([{"phase": "recovery", "step": 1, "loss": 2.0, "rate": 0.1}, {"phase": "fit"}])[0].losses
         (2.0,)
     """
     points: dict[str, dict[int, tuple[float, float]]] = {}

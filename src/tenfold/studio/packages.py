@@ -160,5 +160,5 @@ class Served:
 class _Quiet(SimpleHTTPRequestHandler):
     """Files of a folder, without a word on the terminal."""
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 the name is the base class's
+    def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""

@@ -66,6 +66,6 @@ def _check_display() -> None:
         tk.Tk().destroy()
     except tk.TclError as error:
         raise DisplayError(
-            f"tenfold studio needs a screen, and there is none ({error}): start it in a desktop session, or use "
-            "the other commands of tenfold"
+            f"tenfold studio needs a screen, and there is none ({error}): start it in a desktop session, or "
+            "use the other commands of tenfold"
         ) from None

@@ -48,7 +48,7 @@ class AccountsPage(Page):
             self._make_record(book)
         self._make_own(book)
 
-    def show(self, **asked: Any) -> None:
+    def show(self, **asked: Any) -> None:  # noqa: ARG002 nothing can be asked for
         """Bring the lists up to date."""
         if self._administrator:
             accounts, session = self.store.accounts, self.session
@@ -72,9 +72,9 @@ class AccountsPage(Page):
             self.given.insert(0, password)
             self.given.configure(state="readonly")
             self._note.configure(
-                text=_("First password of {name}; it is shown only now and must be changed at the login:").format(
-                    name=name
-                )
+                text=_(
+                    "First password of {name}; it is shown only now and must be changed at the login:"
+                ).format(name=name)
             )
             self._name.set("")
             self.show()
@@ -175,7 +175,7 @@ class AccountsPage(Page):
             ttk.Button(row, text=_("Set"), bootstyle="secondary-outline", command=save).pack(
                 side="left", padx=(0, 24)
             )
-            entry.bind("<Return>", lambda _event, save=save: save())
+            entry.bind("<Return>", _pressing(save))
 
     def _save_minutes(self) -> None:
         """How long a screen stays open."""
@@ -240,3 +240,8 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise AccountError(_("{text} is no number; type one.").format(text=repr(text))) from None
+
+
+def _pressing(save: Callable[[], None]) -> Callable[[object], None]:
+    """The same for a key."""
+    return lambda _event: save()

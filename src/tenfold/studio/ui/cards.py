@@ -41,7 +41,9 @@ class Cards(ttk.Frame):
             return
         self._columns = columns
         for number in range(len(self._cards)):
-            self.columnconfigure(number, weight=1 if number < columns else 0, uniform="card" if number < columns else "")
+            self.columnconfigure(
+                number, weight=1 if number < columns else 0, uniform="card" if number < columns else ""
+            )
         for number, card in enumerate(self._cards):
             card.grid(row=number // columns, column=number % columns, sticky="nsew", padx=(0, 8), pady=(0, 8))
 
@@ -64,7 +66,9 @@ class _Card(ttk.Frame):
 
     def show(self, report: Report | None) -> None:
         """The figures of a run."""
-        before, after = (self.measure.of(x) for x in (report.before, report.after)) if report else (None, None)
+        before, after = (
+            (self.measure.of(x) for x in (report.before, report.after)) if report else (None, None)
+        )
         change = _change(self.measure, before, after)
         self.texts = (written(after, self.measure.form), change)
         self._after.configure(text=self.texts[0])

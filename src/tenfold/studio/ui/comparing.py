@@ -64,8 +64,9 @@ class Comparing(ttk.Frame):
         self.table.delete(*self.table.get_children())
         self.table.configure(columns=[str(number) for number in range(len(names))])
         for number, name in enumerate(names):
-            self.table.heading(str(number), text=name, anchor="w" if number == 0 else "e")
-            self.table.column(str(number), width=260 if number == 0 else 130, anchor="w" if number == 0 else "e")
+            width = 130 if number else 260
+            self.table.heading(str(number), text=name, anchor="e" if number else "w")
+            self.table.column(str(number), width=width, anchor="e" if number else "w")
         rows = [*comparison.measures, *(row for row in comparison.settings if row.differs)]
         for row in rows:
             values = [f"{text} *" if place in row.best else text for place, text in enumerate(row.values)]

@@ -62,9 +62,14 @@ class Curves(tk.Canvas):
         """Frame, titles and numbers."""
         right, bottom = self.winfo_width() - _RIGHT, self.winfo_height() - _BOTTOM
         self._first, self._last = curve.steps[0], max(curve.steps[-1], curve.steps[0] + 1)
-        self.create_line(_LEFT, _TOP, _LEFT, bottom, right, bottom, right, _TOP, fill=self._muted)
+        corners = [(_LEFT, _TOP), (_LEFT, bottom), (right, bottom), (right, _TOP)]
+        self.create_line(corners, fill=self._muted)
         self.create_text(_LEFT, 4, text=_(curve.title), anchor="nw", fill=self._ink, font="TkCaptionFont")
-        places = ((_("loss"), self._loss), (_("learning rate"), self._rate), (_("held-out accuracy, %"), self._dots))
+        places = (
+            (_("loss"), self._loss),
+            (_("learning rate"), self._rate),
+            (_("held-out accuracy, %"), self._dots),
+        )
         x = right
         for title, colour in reversed(places if curve.judged else places[:2]):
             item = self.create_text(x, 6, text=title, anchor="ne", fill=colour)
@@ -72,13 +77,14 @@ class Curves(tk.Canvas):
         low, high, logarithmic = _range(curve.losses)
         for part in range(_TICKS + 1):
             y = bottom - part * (bottom - _TOP) / _TICKS
-            value = low * (high / low) ** (part / _TICKS) if logarithmic else low + part * (high - low) / _TICKS
+            value = (
+                low * (high / low) ** (part / _TICKS) if logarithmic else low + part * (high - low) / _TICKS
+            )
             self.create_text(_LEFT - 6, y, text=f"{value:.3g}", anchor="e", fill=self._muted)
             rate = part * max(curve.rates) / _TICKS
             self.create_text(right + 6, y, text=f"{rate:.2g}", anchor="w", fill=self._muted)
             step = round(self._first + part * (self._last - self._first) / _TICKS)
-            x = self._x(step)
-            self.create_text(x, bottom + 4, text=f"{step:,}", anchor="n", fill=self._muted)
+            self.create_text(self._x(step), bottom + 4, text=f"{step:,}", anchor="n", fill=self._muted)
 
     def _scaled(self, values: Sequence[float], *, zero: bool = False) -> list[float]:
         """Heights in [0, 1] of the frame."""
@@ -100,9 +106,15 @@ class Curves(tk.Canvas):
         bottom = self.winfo_height() - _BOTTOM
         return bottom - height * (bottom - _TOP)
 
-    def _line(self, steps: Sequence[int], heights: Sequence[float], colour: str, dash: tuple[int, ...]) -> None:
+    def _line(
+        self, steps: Sequence[int], heights: Sequence[float], colour: str, dash: tuple[int, ...]
+    ) -> None:
         """One line; a point where there is but one."""
-        places = [place for step, height in zip(steps, heights, strict=True) for place in (self._x(step), self._y(height))]
+        places = [
+            place
+            for step, height in zip(steps, heights, strict=True)
+            for place in (self._x(step), self._y(height))
+        ]
         if len(steps) == 1:
             places = [places[0] - 2, places[1], places[0] + 2, places[1]]
         self.create_line(*places, fill=colour, width=2, dash=dash)

@@ -52,6 +52,7 @@ class JobsPage(Page):
         self.chosen: Job | None = None
         self._wanted: int | None = None
         self._asking = False
+        self._logged = ""
         self._names: dict[int, str] = {}
         self._make_actions()
         panes = ttk.Panedwindow(self, orient="vertical")
@@ -211,11 +212,18 @@ class JobsPage(Page):
         user = self.window.user
         shown = [name for name in _COLUMNS if name != "owner" or (user is not None and user.administrator)]
         self.table = ttk.Treeview(
-            frame, columns=list(_COLUMNS), displaycolumns=shown, show="headings", height=5, selectmode="browse"
+            frame,
+            columns=list(_COLUMNS),
+            displaycolumns=shown,
+            show="headings",
+            height=5,
+            selectmode="browse",
         )
         for (name, width), title in zip(_COLUMNS.items(), titles, strict=True):
             self.table.heading(name, text=title, anchor="w")
-            self.table.column(name, width=width, minwidth=40, stretch=name in ("what", "progress"), anchor="w")
+            self.table.column(
+                name, width=width, minwidth=40, stretch=name in ("what", "progress"), anchor="w"
+            )
         bar = ttk.Scrollbar(frame, command=self.table.yview)
         self.table.configure(yscrollcommand=bar.set)
         bar.pack(side="right", fill="y")
@@ -241,12 +249,13 @@ class JobsPage(Page):
         self._curves = Curves(book)
         book.add(self._curves, text=_("Curves"))
         holder = ttk.Frame(book)
-        self._log = tk.Text(holder, height=8, wrap="char", state="disabled", borderwidth=0, font="TkFixedFont")
+        self._log = tk.Text(
+            holder, height=8, wrap="char", state="disabled", borderwidth=0, font="TkFixedFont"
+        )
         bar = ttk.Scrollbar(holder, command=self._log.yview)
         self._log.configure(yscrollcommand=bar.set)
         bar.pack(side="right", fill="y")
         self._log.pack(fill="both", expand=True)
-        self._logged = ""
         book.add(holder, text=_("Log"))
         book.enable_traversal()
         panes.add(frame, weight=3)

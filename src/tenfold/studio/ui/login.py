@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tkinter as tk
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import ttkbootstrap as ttk
@@ -43,6 +44,7 @@ class PasswordForm(ttk.Frame):
             do: what it does.
         """
         super().__init__(master)
+        self.button = ttk.Button(self, text=act, bootstyle="primary", command=do, default="active")
         self.fields: dict[str, ttk.Entry] = {}
         for name, title in names.items():
             ttk.Label(self, text=title).pack(anchor="w", pady=(8, 2))
@@ -53,7 +55,7 @@ class PasswordForm(ttk.Frame):
             self.fields[name] = entry
         self.message = ttk.Label(self, bootstyle="danger", wraplength=_WRAP, justify="left")
         self.message.pack(anchor="w", fill="x", pady=(8, 0))
-        self.button = ttk.Button(self, text=act, bootstyle="primary", command=do, default="active")
+        self.button.lift()  # made first, it would come before the fields in the order of the Tab key
         self.button.pack(anchor="e", pady=(8, 0))
 
     def text(self, name: str) -> str:
@@ -70,9 +72,9 @@ class PasswordForm(ttk.Frame):
         """Say what is wrong, or how it went."""
         self.message.configure(text=text, bootstyle=style)
 
-    def busy(self, busy: bool) -> None:
+    def hold(self, held: bool) -> None:
         """Take no second press while the first is looked at."""
-        self.button.configure(state="disabled" if busy else "normal")
+        self.button.configure(state="disabled" if held else "normal")
 
 
 class _Screen(ttk.Frame):
@@ -87,7 +89,9 @@ class _Screen(ttk.Frame):
         self.window = window
         self.card = ttk.Frame(self, padding=24)
         self.card.place(relx=0.5, rely=0.45, anchor="center")
-        ttk.Label(self.card, text="tenfold studio", font="TkHeadingFont", bootstyle="primary").pack(anchor="w")
+        ttk.Label(self.card, text="tenfold studio", font="TkHeadingFont", bootstyle="primary").pack(
+            anchor="w"
+        )
         ttk.Label(self.card, text=_(self.title), font="TkCaptionFont").pack(anchor="w", pady=(8, 2))
         self.lead_label = ttk.Label(self.card, text=_(self.lead), wraplength=_WRAP, bootstyle="secondary")
         self.lead_label.pack(anchor="w")
@@ -97,7 +101,7 @@ class _Screen(ttk.Frame):
         """The fields of the card."""
         form = PasswordForm(self.card, names, act, self.press)
         form.pack(fill="x")
-        form.busy(False)
+        form.hold(False)
         return form
 
     def press(self) -> None:
@@ -110,9 +114,9 @@ class _Screen(ttk.Frame):
         row.place(relx=0.5, rely=0.98, anchor="s")
         for code, name in LANGUAGES.items():
             style = "primary-link" if code == self.window.remembered.language else "secondary-link"
-            ttk.Button(
-                row, text=name, bootstyle=style, command=lambda code=code: self.window.use_language(code)
-            ).pack(side="left")
+            ttk.Button(row, text=name, bootstyle=style, command=partial(self.window.use_language, code)).pack(
+                side="left"
+            )
 
 
 class FirstScreen(_Screen):
@@ -137,7 +141,7 @@ class FirstScreen(_Screen):
         if password != self.form.text("again"):
             self.form.say(_("The two passwords differ; type both again."))
             return
-        self.form.busy(True)
+        self.form.hold(True)
         accounts = self.window.store.accounts
         self.window.stored.run(
             lambda: accounts.create_administrator(name, password), self.window.enter, self._refused
@@ -145,7 +149,7 @@ class FirstScreen(_Screen):
 
     def _refused(self, error: TenfoldError) -> None:
         """Say why not."""
-        self.form.busy(False)
+        self.form.hold(False)
         self.form.say(str(error))
 
 
@@ -165,7 +169,7 @@ class LoginScreen(_Screen):
     def press(self) -> None:
         """Try them."""
         name, password = self.form.text("name"), self.form.text("password")
-        self.form.busy(True)
+        self.form.hold(True)
         self.window.stored.run(
             lambda: self.window.store.accounts.login(name, password), self.window.enter, self.refused
         )
@@ -178,7 +182,7 @@ class LoginScreen(_Screen):
         if isinstance(error, ThrottledError):
             self._count_down(math.ceil(error.wait_s))
             return
-        self.form.busy(False)
+        self.form.hold(False)
         self.form.say(str(error))
         self.form.fields["password"].focus_set()
 
@@ -187,10 +191,10 @@ class LoginScreen(_Screen):
         if not self.winfo_exists():
             return
         if seconds <= 0:
-            self.form.busy(False)
+            self.form.hold(False)
             self.form.say("")
             return
-        self.form.busy(True)
+        self.form.hold(True)
         self.form.say(str(ThrottledError(seconds)))
         self.after(1000, lambda: self._count_down(seconds - 1))
 
@@ -209,9 +213,9 @@ class LockScreen(LoginScreen):
         name.insert(0, window.user.name if window.user else "")
         name.configure(state="readonly")
         self.form.button.configure(text=_("Unlock"))
-        ttk.Button(
-            self.card, text=_("Log out"), bootstyle="secondary-link", command=window.log_out
-        ).pack(anchor="e")
+        ttk.Button(self.card, text=_("Log out"), bootstyle="secondary-link", command=window.log_out).pack(
+            anchor="e"
+        )
         self.form.fields["password"].focus_set()
 
     def press(self) -> None:
@@ -219,7 +223,7 @@ class LockScreen(LoginScreen):
         password, session = self.form.text("password"), self.window.session
         if session is None:
             return
-        self.form.busy(True)
+        self.form.hold(True)
 
         def unlocked() -> Session:
             self.window.store.accounts.unlock(session, password)
@@ -265,19 +269,19 @@ def change_password(window: Window, form: PasswordForm, then: Callable[[Session]
     if new != form.text("again"):
         form.say(_("The two passwords differ; type both again."))
         return
-    form.busy(True)
+    form.hold(True)
 
     def changed() -> Session:
         window.store.accounts.change_password(session, old, new)
         return session
 
     def done(session: Session) -> None:
-        form.busy(False)
+        form.hold(False)
         form.clear()
         then(session)
 
     def refused(error: TenfoldError) -> None:
-        form.busy(False)
+        form.hold(False)
         form.say(str(error))
 
     window.stored.run(changed, done, refused)

@@ -41,9 +41,10 @@ class ManualPage(Page):
         ttk.Label(top, text=_("Search")).pack(side="left", padx=(0, 8))
         self._entry = ttk.Entry(top, textvariable=self.sought, width=32)
         self._entry.pack(side="left")
-        self._entry.bind("<Down>", lambda _event: self.table.focus_set())
         self._entry.bind("<Return>", lambda _event: self._open_first())
-        self._set = ttk.Button(top, text=_("Set it in the form"), bootstyle="primary-outline", command=self._to_form)
+        self._set = ttk.Button(
+            top, text=_("Set it in the form"), bootstyle="primary-outline", command=self._to_form
+        )
         self._set.pack(side="right")
         panes = ttk.Panedwindow(self, orient="horizontal")
         panes.pack(fill="both", expand=True)
@@ -55,6 +56,7 @@ class ManualPage(Page):
         bar.pack(side="right", fill="y")
         self.table.pack(fill="both", expand=True)
         self.table.bind("<<TreeviewSelect>>", lambda _event: self._read())
+        self._entry.bind("<Down>", lambda _event: self.table.focus_set())
         panes.add(frame, weight=0)
         holder = ttk.Frame(panes)
         self.text = MarkdownText(holder)
@@ -82,7 +84,9 @@ class ManualPage(Page):
                 groups[article.group] = self.table.insert("", "end", text=article.group, open=True)
             self.table.insert(groups[article.group], "end", iid=article.key, text=article.title)
         if found:
-            wanted = self.key if self.key in {x.key for x in found} and not self.sought.get() else found[0].key
+            wanted = (
+                self.key if self.key in {x.key for x in found} and not self.sought.get() else found[0].key
+            )
             select_row(self.table, wanted)
             self._read()
 
@@ -116,4 +120,8 @@ def _in_form(key: str) -> bool:
 
 def _title(article: Article) -> str:
     """With the name that job files have."""
-    return article.title if article.key.replace("_", " ") == article.title.lower() else f"{article.title} ({article.key})"
+    return (
+        article.title
+        if article.key.replace("_", " ") == article.title.lower()
+        else f"{article.title} ({article.key})"
+    )

@@ -19,7 +19,9 @@ class MarkdownText(tk.Text):
 
     def __init__(self, master: tk.Misc) -> None:
         """An empty page."""
-        super().__init__(master, wrap="word", borderwidth=0, highlightthickness=0, padx=18, pady=10, cursor="arrow")
+        super().__init__(
+            master, wrap="word", borderwidth=0, highlightthickness=0, padx=18, pady=10, cursor="arrow"
+        )
         self._make_tags()
         self.configure(state="disabled")
         self.winfo_toplevel().bind("<<ModeChanged>>", lambda _event: self._make_tags(), add="+")
@@ -67,7 +69,10 @@ class MarkdownText(tk.Text):
 
     def _add_table(self, block: str) -> None:
         """A table in columns of equal signs."""
-        rows = [[re.sub(r"[`*]", "", cell).strip() for cell in row.strip("|").split("|")] for row in block.split("\n")]
+        rows = [
+            [re.sub(r"[`*]", "", cell).strip() for cell in row.strip("|").split("|")]
+            for row in block.split("\n")
+        ]
         rows = [row for row in rows if not all(set(cell) <= set("-: ") for cell in row)]
         widths = [max(len(row[n]) for row in rows if n < len(row)) for n in range(max(map(len, rows)))]
         for row in rows:
@@ -94,8 +99,9 @@ class MarkdownText(tk.Text):
             return
         colors = ttk.Style().colors
         self.configure(background=str(colors.bg), foreground=str(colors.fg))
-        family, size = (tkfont.nametofont("TkDefaultFont").actual(key) for key in ("family", "size"))
-        fixed = tkfont.nametofont("TkFixedFont").actual("family")
+        plain = tkfont.nametofont("TkDefaultFont").actual()
+        family, size = plain["family"], plain["size"]
+        fixed = tkfont.nametofont("TkFixedFont").actual()["family"]
         for level, larger in (("h1", 6), ("h2", 3), ("h3", 1)):
             self.tag_configure(level, font=(family, size + larger, "bold"), spacing1=8, spacing3=6)
         self.tag_configure("text", lmargin1=0, lmargin2=0, spacing2=3)

@@ -102,7 +102,9 @@ class NewJobPage(Page):
         except TenfoldError as error:
             self._say(str(error), "danger")
             return
-        self._say(_("Counting ... this takes some seconds, more for the first look at a network."), "secondary")
+        self._say(
+            _("Counting ... this takes some seconds, more for the first look at a network."), "secondary"
+        )
         self._look.configure(state="disabled")
         self.ask(lambda: self._previewed(text), self._show_preview, self._no_preview)
 
@@ -211,7 +213,9 @@ class NewJobPage(Page):
             then = f"{after:,}" if after is not None else "?"
             parts.append(f"{title}: {before:,} → {then} ({share})")
         if found["factorised"] is not None:
-            parts.append(_("layers replaced: {some} of {all}").format(some=found["factorised"], all=found["layers"]))
+            parts.append(
+                _("layers replaced: {some} of {all}").format(some=found["factorised"], all=found["layers"])
+            )
         parts.append(
             _("training: {steps:,} steps, about {time} here").format(
                 steps=found["steps"], time=duration(found["seconds"])

@@ -113,7 +113,9 @@ class PackagePage(Page):
         if package.target == "web":
             self._served = self._served or Served(package)
             webbrowser.open(self._served.address)
-            self.window.tell(_("Served at {address} until this program ends.").format(address=self._served.address))
+            self.window.tell(
+                _("Served at {address} until this program ends.").format(address=self._served.address)
+            )
         elif package.target == "desktop":
             self.ask(lambda: start(package), lambda _started: self.window.tell(_("Started.")))
         else:
@@ -163,7 +165,9 @@ class PackagePage(Page):
             self._number = None
         elif job.state == "running":
             self._bar.start(20)
-        self._bar.configure(mode="determinate" if job.over else "indeterminate", value=100 if seen.package else 0)
+        self._bar.configure(
+            mode="determinate" if job.over else "indeterminate", value=100 if seen.package else 0
+        )
         lines = [job.error] if job.error else []
         if seen.package is not None:
             size = f"{file_size(seen.package.size_bytes)}, {seen.package.files} {_('files')}"
@@ -215,7 +219,7 @@ class PackagePage(Page):
             ).pack(side="left", anchor="n")
             note = ttk.Label(row, text=_(meaning), bootstyle="secondary", justify="left")
             note.pack(side="left", fill="x", expand=True)
-            row.bind("<Configure>", lambda event, note=note: note.configure(wraplength=max(200, event.width - 140)))
+            _wrap(row, note)
 
     def _make_options(self, body: tk.Misc) -> None:
         """Name, version and other wishes."""
@@ -246,9 +250,13 @@ class PackagePage(Page):
         self._bar.pack(fill="x", pady=4)
         self._outcome = ttk.Label(frame, justify="left")
         self._outcome.pack(anchor="w", fill="x")
-        self._outcome.bind("<Configure>", lambda event: self._outcome.configure(wraplength=max(200, event.width)))
+        self._outcome.bind(
+            "<Configure>", lambda event: self._outcome.configure(wraplength=max(200, event.width))
+        )
         self._said = tk.StringVar(self)
-        ttk.Label(frame, textvariable=self._said, font="TkFixedFont", justify="left").pack(anchor="w", pady=(6, 0))
+        ttk.Label(frame, textvariable=self._said, font="TkFixedFont", justify="left").pack(
+            anchor="w", pady=(6, 0)
+        )
 
     def _choose_icon(self) -> None:
         """Ask for a picture."""
@@ -261,3 +269,8 @@ class PackagePage(Page):
         if self.package is not None:
             path = self.package.path
             self.ask(lambda: open_folder(path), lambda _opened: None)
+
+
+def _wrap(row: ttk.Frame, note: ttk.Label) -> None:
+    """Break the text of a note at the end of its row."""
+    row.bind("<Configure>", lambda event: note.configure(wraplength=max(200, event.width - 140)))

@@ -60,7 +60,7 @@ class Page(ttk.Frame):
         then: Callable[[_Result], None],
         fail: Callable[[TenfoldError], None] | None = None,
     ) -> None:
-        """Have accounts or jobs do something, beside the window; `then` is called if the page is still there."""
+        """Have accounts or jobs do something beside the window; then use it if the page is still there."""
         self.window.stored.run(work, lambda result: self._if_there(then, result), fail)
 
     def ask(

@@ -43,11 +43,13 @@ class PlanTable(ttk.Frame):
         frame = ttk.Frame(self)
         frame.pack(fill="both", expand=True)
         titles = (_("Layer"), _("Scheme"), _("Rank"), _("Parameters"), _("then"), _("Error"))
-        self.table = ttk.Treeview(frame, columns=list(_COLUMNS), show="headings", height=6, selectmode="browse")
+        self.table = ttk.Treeview(
+            frame, columns=list(_COLUMNS), show="headings", height=6, selectmode="browse"
+        )
         for (name, width), title in zip(_COLUMNS.items(), titles, strict=True):
-            anchor = "w" if name in ("layer", "scheme", "rank") else "e"
-            self.table.heading(name, text=title, anchor=anchor)
-            self.table.column(name, width=width, minwidth=50, anchor=anchor)
+            left = name in ("layer", "scheme", "rank")
+            self.table.heading(name, text=title, anchor="w" if left else "e")
+            self.table.column(name, width=width, minwidth=50, anchor="w" if left else "e")
         bar = ttk.Scrollbar(frame, command=self.table.yview)
         self.table.configure(yscrollcommand=bar.set)
         bar.pack(side="right", fill="y")
@@ -112,7 +114,9 @@ class PlanTable(ttk.Frame):
         line.pack(side="bottom", fill="x", pady=(8, 0))
         ttk.Label(line, text=_("Scheme")).pack(side="left", padx=(0, 6))
         self._box = ttk.Combobox(line, values=[_("kept"), *_SCHEMES], state="readonly", width=11)
-        self._box.bind("<<ComboboxSelected>>", lambda _event: self.scheme.set(("", *_SCHEMES)[self._box.current()]))
+        self._box.bind(
+            "<<ComboboxSelected>>", lambda _event: self.scheme.set(("", *_SCHEMES)[self._box.current()])
+        )
         self._box.pack(side="left", padx=(0, 12))
         ttk.Label(line, text=_("Rank")).pack(side="left", padx=(0, 6))
         entry = ttk.Entry(line, textvariable=self.rank, width=14)

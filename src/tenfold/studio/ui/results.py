@@ -6,6 +6,7 @@ import time
 import tkinter as tk
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,7 +138,7 @@ class ResultsPage(Page):
         """The buttons."""
         row = ttk.Frame(self)
         row.pack(side="bottom", fill="x", pady=(8, 0))
-        self._buttons: list[tk.Widget] = []
+        self._buttons: list[ttk.Button | ttk.Menubutton] = []
         for text, style, command in (
             (_("Report"), "primary", self._open_report),
             (_("Open folder"), "secondary-outline", self._open_folder),
@@ -148,9 +149,9 @@ class ResultsPage(Page):
             button.pack(side="left", padx=(0, 8))
             self._buttons.append(button)
         self._export = ttk.Menubutton(row, text=_("Export"), bootstyle="secondary-outline", state="disabled")
-        menu = tk.Menu(self._export, tearoff=False)
+        menu = ttk.Menu(self._export, tearoff=False)
         for title in _EXPORTS:
-            menu.add_command(label=title, command=lambda title=title: self._export_as(title))
+            menu.add_command(label=title, command=partial(self._export_as, title))
         self._export.configure(menu=menu)
         self._export.pack(side="left")
         self._buttons.append(self._export)
@@ -160,7 +161,9 @@ class ResultsPage(Page):
         frame = ttk.Frame(book)
         row = ttk.Frame(frame, padding=(8, 0, 8, 8))
         row.pack(side="bottom", fill="x")
-        self._rerun = ttk.Button(row, text=_("Run again with this plan ..."), bootstyle="primary-outline", command=self.rerun)
+        self._rerun = ttk.Button(
+            row, text=_("Run again with this plan ..."), bootstyle="primary-outline", command=self.rerun
+        )
         self._rerun.pack(side="left")
         self._edited = ttk.Label(row, bootstyle="secondary")
         self._edited.pack(side="left", padx=12)
@@ -170,7 +173,9 @@ class ResultsPage(Page):
 
     def _plan_changed(self) -> None:
         """Say that it was."""
-        self._edited.configure(text=_("The plan was changed; the run itself stays as it is.") if self.plan.edited else "")
+        self._edited.configure(
+            text=_("The plan was changed; the run itself stays as it is.") if self.plan.edited else ""
+        )
 
     def _open_report(self) -> None:
         """Show the page with all figures and plots, in the browser."""
@@ -225,7 +230,9 @@ def _read(run: Path) -> _Seen:
     directory = RunDirectory.open(run)
     report = directory.read_report() if directory.report.is_file() else None
     if report is None and not directory.plan.is_file():
-        raise TenfoldError(_("{run} is not finished: it has neither a report nor a plan yet.").format(run=run))
+        raise TenfoldError(
+            _("{run} is not finished: it has neither a report nor a plan yet.").format(run=run)
+        )
     plan = directory.read_plan() if directory.plan.is_file() else Plan({})
     rows = report.history if report else tuple(directory.events())
     return _Seen(run, report, plan, curves_of(rows))

@@ -38,9 +38,9 @@ class RunChoice(ttk.Frame):
         self._box = ttk.Combobox(self, state="readonly", width=52)
         self._box.pack(side="left", padx=(0, 8))
         self._box.bind("<<ComboboxSelected>>", lambda _event: self.choose(self._runs[self._box.current()]))
-        ttk.Button(self, text=_("Other folder ..."), bootstyle="secondary-outline", command=self._browse).pack(
-            side="left"
-        )
+        ttk.Button(
+            self, text=_("Other folder ..."), bootstyle="secondary-outline", command=self._browse
+        ).pack(side="left")
 
     def offer(self, jobs: Iterable[Job]) -> None:
         """Offer the runs of jobs; the chosen one stays."""

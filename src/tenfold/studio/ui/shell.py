@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tkinter as tk
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ttkbootstrap as ttk
@@ -55,7 +57,9 @@ class Shell(ttk.Frame):
         ttk.Separator(self, orient="vertical").pack(side="left", fill="y")
         self._told = ttk.Label(self, padding=(18, 4), justify="left", anchor="w")
         self._told.pack(side="bottom", fill="x")
-        self._told.bind("<Configure>", lambda event: self._told.configure(wraplength=max(200, event.width - 36)))
+        self._told.bind(
+            "<Configure>", lambda event: self._told.configure(wraplength=max(200, event.width - 36))
+        )
         self._told.bind("<Button-1>", lambda _event: self.tell("", ""))
         self._body = ttk.Frame(self)
         self._body.pack(side="top", fill="both", expand=True)
@@ -110,21 +114,19 @@ class Shell(ttk.Frame):
             anchor="w", padx=8, pady=(0, 14)
         )
         for key, (title, _page) in PAGES.items():
-            button = ttk.Button(self._bar, text=_(title), width=12, command=lambda key=key: self.open(key))
+            button = ttk.Button(self._bar, text=_(title), width=12, command=partial(self.open, key))
             button.pack(fill="x", pady=2)
             self._buttons[key] = button
         user = self.window.user
-        for text, command in (
+        others = {code: name for code, name in LANGUAGES.items() if code != self.window.remembered.language}
+        acts: list[tuple[str, Callable[[], None]]] = [
             (_("Log out"), self.window.log_out),
             (_("Lock"), self.window.lock),
             (_("Light or dark"), self._other_mode),
-            *(
-                (name, lambda code=code: self.window.use_language(code))
-                for code, name in LANGUAGES.items()
-                if code != self.window.remembered.language
-            ),
-        ):
-            ttk.Button(self._bar, text=text, bootstyle="secondary-link", command=command).pack(
+            *((name, partial(self.window.use_language, code)) for code, name in others.items()),
+        ]
+        for text, act in acts:
+            ttk.Button(self._bar, text=text, bootstyle="secondary-link", command=act).pack(
                 side="bottom", fill="x"
             )
         ttk.Label(self._bar, text=user.name if user else "", bootstyle="secondary", anchor="center").pack(
@@ -135,15 +137,19 @@ class Shell(ttk.Frame):
         """Ctrl and a digit for a page, F1 for the manual."""
         top = self.winfo_toplevel()
         for number, key in enumerate(PAGES, start=1):
-            top.bind(f"<Control-Key-{number}>", lambda _event, key=key: self._open_if_shown(key))
+            top.bind(f"<Control-Key-{number}>", partial(self._pressed, key))
         top.bind("<F1>", self._help)
+
+    def _pressed(self, key: str, _event: tk.Event[tk.Misc]) -> None:
+        """Ctrl and the digit of a page."""
+        self._open_if_shown(key)
 
     def _open_if_shown(self, key: str) -> None:
         """Open a page, unless the screen is locked."""
         if self.winfo_exists() and self.winfo_ismapped():
             self.open(key)
 
-    def _help(self, event: tk.Event[tk.Misc]) -> None:
+    def _help(self, _event: tk.Event[tk.Misc]) -> None:
         """Open the manual, unless a field has opened it at itself."""
         if self.page != "manual":
             self._open_if_shown("manual")

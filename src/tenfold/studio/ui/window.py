@@ -12,7 +12,7 @@ import ttkbootstrap as ttk
 from tenfold.core.errors import TenfoldError
 from tenfold.studio.accounts import User
 from tenfold.studio.errors import SessionError
-from tenfold.studio.language import _, use_language
+from tenfold.studio.language import use_language
 from tenfold.studio.sessions import Session
 from tenfold.studio.store import Store
 from tenfold.studio.ui.background import Background
@@ -67,7 +67,7 @@ class Window(ttk.App):
         if isinstance(error, TenfoldError):
             self.refuse(error)
             return
-        super().report_callback_exception(kind, error, trace)  # type: ignore[arg-type]
+        super().report_callback_exception(kind, error, trace)
         self.refuse(TenfoldError(f"{type(error).__name__}: {error}"))
 
     def show_login(self) -> None:
