@@ -13,7 +13,6 @@ import argparse
 import itertools
 
 import runs
-from finetune import spread
 
 NETWORK = "resnet20"
 SHORT = ("--epochs", "5")
@@ -78,10 +77,10 @@ def table(group: str) -> str:
         rows = [row for key, row in results.items() if key.startswith(f"{group} {ratio:g}x {name} seed ")]
         if rows:
             lines.append(
-                f"| {name} | {rows[0]['ratio']:.2f}x | {spread(row['judged'][0][1] for row in rows)} "
-                f"| {spread(row['judged'][-1][1] for row in rows)} "
-                f"| {spread((row['judged'][-1][2] for row in rows), '.4f')} "
-                f"| {spread(row['accuracy'] for row in rows)} | {len(rows)} "
+                f"| {name} | {rows[0]['ratio']:.2f}x | {runs.spread(row['judged'][0][1] for row in rows)} "
+                f"| {runs.spread(row['judged'][-1][1] for row in rows)} "
+                f"| {runs.spread((row['judged'][-1][2] for row in rows), '.4f')} "
+                f"| {runs.spread(row['accuracy'] for row in rows)} | {len(rows)} "
                 f"| {sum(row['seconds'] for row in rows) / len(rows):.0f} |"
             )
     return "\n".join(lines) if len(lines) > 2 else ""

@@ -46,8 +46,8 @@ def table(results: dict[str, dict]) -> str:
         if rows:
             lines.append(
                 f"| {network} ({rows[0]['original']:.2f} %) | {rows[0]['ratio']:.2f}x "
-                f"| **{spread(row['accuracy'] for row in rows)}** | {spread(row['last'] for row in rows)} "
-                f"| {spread(recovered(row) for row in rows)} | {rows[0]['epochs']} | {len(rows)} "
+                f"| **{runs.spread(row['accuracy'] for row in rows)}** | {runs.spread(row['last'] for row in rows)} "
+                f"| {runs.spread(recovered(row) for row in rows)} | {rows[0]['epochs']} | {len(rows)} "
                 f"| {statistics.median(row['seconds'] for row in rows) / 60:.0f} |"
             )
     return "\n".join(lines)
@@ -56,13 +56,6 @@ def table(results: dict[str, dict]) -> str:
 def recovered(row: dict) -> float:
     """Held-out accuracy after the recovery."""
     return next(accuracy for phase, accuracy, _ in row["judged"] if phase == "recovered")
-
-
-def spread(values, form: str = ".2f") -> str:
-    """Mean, and the ends where there are several."""
-    values = list(values)
-    ends = f" ({min(values):{form}} to {max(values):{form}})" if len(values) > 1 else ""
-    return f"{statistics.mean(values):{form}}{ends}"
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -53,22 +54,35 @@ def folder(name: str, key: str) -> Path:
 
 
 def compress(out: Path, network: str, budgets: list[str], seed: int, *options: str) -> dict:
-    """One run in a process of its own, which is gone on with if it was stopped before.
+    """What the report of one run says."""
+    return carried_out(out, *compressing(network, budgets, seed, *options))
 
-    TENFOLD_DATA is the folder of cifar10.zip and of the checkpoints.
-    """
+
+def compressing(network: str, budgets: list[str], seed: int, *options: str) -> list[str]:
+    """The command for a network on CIFAR-10; TENFOLD_DATA is the folder of cifar10.zip and of the checkpoints."""
     data = Path(os.environ["TENFOLD_DATA"]).absolute()
     command = ["compress", "--arch", network, "--data", str(data / "cifar10.zip")]
     command += ["--weights", str(data / f"cifar10-{network}.safetensors"), "--seed", str(seed)]
-    command += [part for budget in budgets for part in ("--budget", budget)]
-    return carried_out(out, *command, *options)
+    return [*command, *(part for budget in budgets for part in ("--budget", budget)), *options]
 
 
 def carried_out(out: Path, *command: str) -> dict:
+    """What the report of a command says."""
+    go(out, *command)
+    return figures(json.loads((out / "report.json").read_text()))
+
+
+def go(out: Path, *command: str) -> None:
     """A command of tenfold in a process of its own; a run that was stopped before is gone on with."""
     words = ["resume", str(out)] if (out / "job.toml").exists() else [*command, "--out", str(out)]
     subprocess.run([sys.executable, "-m", "tenfold", *words], check=True, cwd=Path(__file__).parent)
-    return figures(json.loads((out / "report.json").read_text()))
+
+
+def spread(values, form: str = ".2f") -> str:
+    """Mean, and the ends where there are several."""
+    values = list(values)
+    ends = f" ({min(values):{form}} to {max(values):{form}})" if len(values) > 1 else ""
+    return f"{statistics.mean(values):{form}}{ends}"
 
 
 def figures(report: dict) -> dict:

@@ -117,7 +117,7 @@ def with_peers(model: nn.Module, plan: Plan) -> nn.Module:
 def cifar(name: str) -> dict:
     """A run under a budget, and for bytes its 8 bit file."""
     network, budget, options = CIFAR[name]
-    out = runs.RUNS / f"speed-{name.replace(' ', '-')}"
+    out = runs.folder("speed", name)
     found = runs.compress(out, network, budget, 0, *options)
     if name.endswith("bytes"):
         subprocess.run([sys.executable, "-m", "tenfold", "export", str(out), "--int8"], check=True)
