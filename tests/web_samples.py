@@ -77,7 +77,8 @@ def pictures() -> dict[str, bytes]:
     """Files of which a browser that applies colour profiles, gamma or transparency makes other pixels."""
     smooth = Image.fromarray(noise(9, 7, 3)).resize((60, 80), Image.Resampling.BICUBIC)
     palette, plain = smooth.quantize(64), png(smooth)
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB", -1)).tobytes()
+    standard = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile = standard.replace(b"rXYZ", b"----").replace(b"bXYZ", b"rXYZ").replace(b"----", b"bXYZ")
     return {
         "rgb": png(Image.fromarray(noise(20, 30, 3))),
         "transparent": png(Image.fromarray(noise(20, 30, 4), "RGBA")),
@@ -86,7 +87,7 @@ def pictures() -> dict[str, bytes]:
         "black and white": png(Image.fromarray(noise(20, 30)).convert("1")),
         "palette": png(palette),
         "palette, a colour is transparent": png(palette, transparency=3),
-        "colour profile": png(smooth, icc_profile=profile),
+        "profile that swaps red and blue": png(smooth, icc_profile=profile),
         "gamma": with_chunk(plain, b"gAMA", struct.pack(">I", 100_000)),
         "JPEG": encoded(smooth, "JPEG", quality=90),
         "grey JPEG": encoded(smooth.convert("L"), "JPEG"),

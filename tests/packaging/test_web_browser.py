@@ -381,9 +381,10 @@ def test_the_camera_takes_what_its_viewfinder_shows(package: Path, tmp_path: Pat
         ready(page)
         page.run("document.getElementById('camera').click()")
         page.wait_for("!document.getElementById('shoot').hidden")
+        assert page.run("viewfinder.offsetWidth === viewfinder.offsetHeight")
         page.run("document.getElementById('shoot').click()")
         page.wait_for("!document.getElementById('answer').hidden")
-        width, height = page.run("[document.getElementById('preview').naturalWidth, preview.naturalHeight]")
+        width, height = page.run("[preview.naturalWidth, preview.naturalHeight]")
         assert width == height > 100  # the digits are square, the camera is not
         assert page.run("document.getElementById('viewfinder').srcObject") is None
 

@@ -50,7 +50,7 @@ function listen(take, aspect) {
     event.preventDefault();
     if (event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
   });
-  page.viewfinder.style.aspectRatio = aspect;
+  page.viewfinder.style.setProperty("--aspect", aspect);
   page.camera.addEventListener("click", () => toggleCamera().catch(showProblem));
   page.shoot.addEventListener("click", async () => take(await shoot(page.viewfinder, aspect)));
   page.file.disabled = page.camera.disabled = false;
@@ -74,7 +74,7 @@ function showCamera(on) {
   if (!on) closeCamera(page.viewfinder);
   page.viewfinder.hidden = page.shoot.hidden = !on;
   page.choose.hidden = on;
-  page.camera.textContent = on ? "Close the camera" : "Camera";
+  page.camera.textContent = on ? "Close camera" : "Camera";
   page.preview.hidden = on || !page.preview.src;
   page.invitation.hidden = on || Boolean(page.preview.src);
 }
@@ -143,6 +143,7 @@ function percent(probability) {
 }
 
 function milliseconds(value) {
+  if (value < 0.1) return "under 0.1 ms"; // clocks of browsers are that coarse
   return `${value < 10 ? value.toFixed(2) : value.toFixed(0)} ms`;
 }
 

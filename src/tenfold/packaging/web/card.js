@@ -1,5 +1,7 @@
 // The model card in words: what the network was, and what it became.
 
+const MOST = 20; // classes to name
+
 const MEASURES = [
   { key: "accuracy", title: "Test accuracy", write: (value) => `${value.toFixed(2)} %` },
   { key: "params", title: "Parameters", write: whole },
@@ -27,10 +29,15 @@ export function describe(card) {
     remarks: [
       ["Made of", `${card.network}, trained on ${card.images}`],
       ["Takes", `${width} × ${height} pixels, ${channels === 1 ? "grey" : "colour"}; others are stretched`],
-      ["Classes", card.classes.join(", ")],
+      ["Classes", listed(card.classes)],
       ["Version", card.version],
     ],
   };
+}
+
+function listed(names) {
+  const more = names.length > MOST ? ` … (${names.length} in all)` : "";
+  return names.slice(0, MOST).join(", ") + more;
 }
 
 function written(value, write) {
