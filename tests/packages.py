@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -44,10 +46,17 @@ def network(shape: tuple[int, int, int] = SHAPE, classes: int = 10) -> nn.Module
     ).eval()
 
 
+@cache
+def _exported(shape: tuple[int, int, int], classes: int) -> bytes:
+    """The network as an ONNX file; that takes seconds, so once is enough."""
+    with tempfile.TemporaryDirectory() as folder:
+        return export_onnx(network(shape, classes), Path(folder) / "model.onnx", shape).read_bytes()
+
+
 def write_run(path: Path, shape: tuple[int, int, int] = SHAPE, classes: int = 10) -> RunDirectory:
     """What `compress` leaves of such a network, as far as packages look at it."""
     run, model = RunDirectory.create(path), network(shape, classes)
-    export_onnx(model, run.onnx, shape)
+    run.onnx.write_bytes(_exported(shape, classes))
     names = [f"class {n}" for n in range(classes)]
     middle = [0.4, 0.45, 0.5][: shape[0]]
     metadata = {"arch": "small", "classes": names, "input": list(shape), "mean": middle, "std": middle}

@@ -6,6 +6,7 @@ import csv
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +78,8 @@ def write_table(classifier: Classifier, folder: Path, table: Path, top: int = 1)
     """
     part = table.with_name(f".{table.name[:100]}.{secrets.token_hex(8)}.part")
     try:
-        with part.open("x", encoding="utf-8", newline="") as file:
+        # on Linux a name may be no text; its bytes come out as they are
+        with part.open("x", encoding="utf-8", errors="surrogateescape", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["file", *_heads(top), "milliseconds", "error"])
             for progress in classify_folder(classifier, folder, top):
@@ -91,7 +93,8 @@ def write_table(classifier: Classifier, folder: Path, table: Path, top: int = 1)
             f"cannot write {table}: {error.strerror or error}; free space or choose another file"
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # it was renamed, or never made
+            part.unlink()
 
 
 def _heads(top: int) -> list[str]:
