@@ -45,7 +45,7 @@ def test_search_finds_all_words_and_puts_titles_first():
     every = articles()
     found = [article.key for article in search("learning rate", every)]
     assert {"rate", "schedule", "recovery_rate"} <= set(found)
-    assert found[0] in ("rate", "step_rate", "recovery_rate")
+    assert search("epochs", every)[0].key == "epochs"
     assert search("learning rate qqq", every) == []
     assert [x.key for x in search("", every)] == [x.key for x in every]
     assert search("HELD", every)[0].key == "held_out"
@@ -58,7 +58,7 @@ def test_the_page_of_settings_in_the_docs_is_the_manual():
 
 def test_the_pages_on_methods_are_those_of_the_docs():
     docs = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "methods").glob("*.md")}
-    assert {path.name: path.read_text(encoding="utf-8") for path in page_files()} == docs, REMAKE
+    assert {path.name: path.read_text(encoding="utf-8") for path in page_files()} == docs
     titles = [article.title for article in articles() if article.group == "Methods"]
-    assert len(titles) == len(docs)
-    assert all(titles)
+    assert len(titles) == len(docs) > 5
+    assert all(title and not title.startswith("#") for title in titles)

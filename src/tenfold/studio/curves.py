@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["LiveCurve", "curves_of", "thinned"]
+__all__ = ["TITLES", "LiveCurve", "curves_of", "thinned"]
 
-_TITLES = {
+TITLES = {
     "l step": "Learning-compression",
     "recovery": "Recovery without labels",
     "training": "Fine-tuning",
@@ -44,14 +44,14 @@ def curves_of(events: Iterable[Mapping[str, Any]]) -> list[LiveCurve]:
     Steps that were made again, after a kill or a return to an earlier state, stand for both attempts.
 
     Example:
-        >>> curves_of([{"phase": "recovery", "step": 1, "loss": 2.0, "rate": 0.1}, {"phase": "fit"}])[0].losses
+        >>> curves_of([{"phase": "recovery", "step": 1, "loss": 2.0, "rate": 0.1}])[0].losses
         (2.0,)
     """
     points: dict[str, dict[int, tuple[float, float]]] = {}
     judged: dict[str, dict[int, float]] = {}
     for event in events:
         phase = event.get("phase")
-        if phase in _TITLES and "loss" in event:
+        if phase in TITLES and "loss" in event:
             points.setdefault(phase, {})[int(event["step"])] = (float(event["loss"]), float(event["rate"]))
         elif phase in _JUDGED:
             _judge(judged.setdefault(_JUDGED[phase], {}), event, points.get(_JUDGED[phase], {}))
@@ -84,7 +84,7 @@ def _curve(phase: str, points: Mapping[int, tuple[float, float]], judged: Mappin
     steps = tuple(step for step in sorted(points) if math.isfinite(points[step][0]))
     return LiveCurve(
         phase,
-        _TITLES[phase],
+        TITLES[phase],
         steps,
         tuple(points[step][0] for step in steps),
         tuple(points[step][1] for step in steps),

@@ -18,7 +18,7 @@ from tenfold.config import (
 from tenfold.studio.form import label, text_of
 from tenfold.studio.language import _
 
-__all__ = ["Article", "articles", "page_files", "search", "setting_article", "settings_page"]
+__all__ = ["LEAD", "Article", "articles", "page_files", "search", "setting_article", "settings_page"]
 
 _JOBS: Mapping[str, type[NetworkSettings]] = {
     "compress": CompressSettings,
@@ -61,7 +61,7 @@ class _Described:
 
 def articles() -> tuple[Article, ...]:
     """All of the manual, in the language in use: the methods first, then settings page by page."""
-    pages = tuple(Article(path.stem, *_read(path)) for path in page_files())
+    pages = tuple(Article(f"method/{path.stem}", *_read(path)) for path in page_files())
     return pages + tuple(setting_article(name) for name in _described())
 
 
@@ -99,7 +99,7 @@ def search(query: str, among: Iterable[Article]) -> list[Article]:
 
 def settings_page() -> str:
     """The text of docs/settings.md: every setting of every job, page by page."""
-    lines = [f"# {_('Settings')}", "", _(_LEAD), ""]
+    lines = [f"# {_('Settings')}", "", _(LEAD), ""]
     group = ""
     for name in _described():
         article = setting_article(name)
@@ -111,11 +111,11 @@ def settings_page() -> str:
 
 
 def page_files() -> list[Path]:
-    """The pages on the methods, as they ship."""
-    return sorted(_PAGES.glob("*.md"))
+    """The pages on the methods, as they ship: those of docs/methods, the first one first."""
+    return sorted(_PAGES.glob("*.md"), key=lambda path: (path.stem != "index", path.stem))
 
 
-_LEAD = (
+LEAD = (
     "Every setting of every job, as the command line, job files and the form of `tenfold studio` have it. "
     "This page is made from the settings schema."
 )

@@ -60,10 +60,10 @@ class Background:
 
         self._pool.submit(carry_out)
 
-    def close(self) -> None:
-        """Take no more work, and forget what is under way."""
+    def close(self, *, wait: bool) -> None:
+        """Take no more work; `wait` for what is under way, or forget it."""
         self._window.after_cancel(self._after)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=wait, cancel_futures=True)
 
     def _poll(self) -> None:
         """Use what is done by now."""

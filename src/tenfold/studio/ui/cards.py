@@ -9,6 +9,7 @@ import ttkbootstrap as ttk
 from tenfold.core.report import Report
 from tenfold.reporting.measures import MEASURES, Measure, compared, written
 from tenfold.studio.language import _
+from tenfold.studio.ui.page import TITLE_FONT
 
 __all__ = ["Cards"]
 
@@ -56,7 +57,7 @@ class _Card(ttk.Frame):
         super().__init__(master, padding=10, relief="solid", borderwidth=1)
         self.measure = measure
         ttk.Label(self, text=_(measure.title), bootstyle="secondary").pack(anchor="w")
-        self._after = ttk.Label(self, font="TkHeadingFont")
+        self._after = ttk.Label(self, font=TITLE_FONT)
         self._after.pack(anchor="w", pady=(2, 0))
         self._change = ttk.Label(self, bootstyle="success")
         self._change.pack(anchor="w")

@@ -59,7 +59,7 @@ class Comparing(ttk.Frame):
             self.runs.insert("", "end", iid=number, text=f"{number}: {job.command}, {clock_time(job.ended)}")
 
     def show(self, comparison: Comparison) -> None:
-        """Show what was found; an asterisk marks the best of a row, settings that differ come after measures."""
+        """Show what was found: measures with an asterisk at the best, then settings that differ."""
         names = ["", *comparison.names]
         self.table.delete(*self.table.get_children())
         self.table.configure(columns=[str(number) for number in range(len(names))])

@@ -13,7 +13,7 @@ from tenfold.studio.language import _
 
 __all__ = ["Curves"]
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 62, 34, 26
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 72, 34, 26
 _TICKS = 4
 _WIDE = 8.0  # largest by smallest value from which an axis is better logarithmic
 
@@ -40,7 +40,7 @@ class Curves(tk.Canvas):
             return
         colors = ttk.Style().colors
         self._ink, self._muted = str(colors.fg), str(colors.secondary)
-        self._loss, self._rate, self._dots = str(colors.primary), str(colors.warning), str(colors.success)
+        self._loss, self._rate, self._dots = str(colors.primary), str(colors.secondary), str(colors.success)
         self.configure(background=str(colors.bg))
         self.delete("all")
         curve = self._curve

@@ -14,6 +14,7 @@ from tenfold.core.errors import TenfoldError
 from tenfold.studio.errors import SessionError, ThrottledError
 from tenfold.studio.language import LANGUAGES, _
 from tenfold.studio.sessions import Session
+from tenfold.studio.ui.page import TITLE_FONT
 
 if TYPE_CHECKING:
     from tenfold.studio.ui.window import Window
@@ -89,9 +90,7 @@ class _Screen(ttk.Frame):
         self.window = window
         self.card = ttk.Frame(self, padding=24)
         self.card.place(relx=0.5, rely=0.45, anchor="center")
-        ttk.Label(self.card, text="tenfold studio", font="TkHeadingFont", bootstyle="primary").pack(
-            anchor="w"
-        )
+        ttk.Label(self.card, text="tenfold studio", font=TITLE_FONT, bootstyle="primary").pack(anchor="w")
         ttk.Label(self.card, text=_(self.title), font="TkCaptionFont").pack(anchor="w", pady=(8, 2))
         self.lead_label = ttk.Label(self.card, text=_(self.lead), wraplength=_WRAP, bootstyle="secondary")
         self.lead_label.pack(anchor="w")

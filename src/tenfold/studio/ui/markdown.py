@@ -8,9 +8,11 @@ from tkinter import font as tkfont
 
 import ttkbootstrap as ttk
 
+from tenfold.studio.formulas import plain
+
 __all__ = ["MarkdownText"]
 
-_INLINE = re.compile(r"(`[^`]+`|\*\*[^*]+\*\*|\*[^*]+\*|\[[^\]]+\]\([^)]+\))")
+_INLINE = re.compile(r"(`[^`]+`|\$[^$]+\$|\*\*[^*]+\*\*|\*[^*]+\*|\[[^\]]+\]\([^)]+\))")
 _LINK = re.compile(r"\[([^\]]+)\]\(([^)]+)\)")
 
 
@@ -51,6 +53,8 @@ class MarkdownText(tk.Text):
         first = block.split("\n", 1)[0]
         if first.startswith("```"):
             self.insert("end", "\n".join(block.split("\n")[1:]).removesuffix("```") + "\n", "code")
+        elif first.startswith("$$"):
+            self.insert("end", plain(block.strip("$")) + "\n\n", ("display", "formula"))
         elif first.startswith("#"):
             level = min(3, len(first) - len(first.lstrip("#")))
             self._add_inline(first.lstrip("# "), f"h{level}")
@@ -69,10 +73,9 @@ class MarkdownText(tk.Text):
 
     def _add_table(self, block: str) -> None:
         """A table in columns of equal signs."""
-        rows = [
-            [re.sub(r"[`*]", "", cell).strip() for cell in row.strip("|").split("|")]
-            for row in block.split("\n")
-        ]
+        block = re.sub(r"\$([^$]+)\$", lambda formula: plain(formula[1]).replace("|", "¦"), block)
+        lines = [re.sub(r"[`*]", "", line).strip("|").split("|") for line in block.split("\n")]
+        rows = [[_LINK.sub(r"\1", cell).strip() for cell in line] for line in lines]
         rows = [row for row in rows if not all(set(cell) <= set("-: ") for cell in row)]
         widths = [max(len(row[n]) for row in rows if n < len(row)) for n in range(max(map(len, rows)))]
         for row in rows:
@@ -85,6 +88,8 @@ class MarkdownText(tk.Text):
         for part in _INLINE.split(text):
             if part.startswith("`"):
                 self.insert("end", part.strip("`"), (tag, "mono"))
+            elif part.startswith("$"):
+                self.insert("end", plain(part.strip("$")), (tag, "formula"))
             elif part.startswith("**"):
                 self.insert("end", part.strip("*"), (tag, "bold"))
             elif part.startswith("*") and len(part) > 2:
@@ -107,6 +112,8 @@ class MarkdownText(tk.Text):
         self.tag_configure("text", lmargin1=0, lmargin2=0, spacing2=3)
         self.tag_configure("item", lmargin1=8, lmargin2=24, spacing2=2, spacing3=3)
         self.tag_configure("code", font=(fixed, size), lmargin1=14, lmargin2=14, wrap="none")
+        self.tag_configure("display", lmargin1=24, lmargin2=24)
+        self.tag_configure("formula", foreground=str(colors.primary))
         self.tag_configure("gap", font=(family, max(4, size // 2)))
         self.tag_configure("mono", font=(fixed, size), foreground=str(colors.primary))
         self.tag_configure("bold", font=(family, size, "bold"))
@@ -126,6 +133,7 @@ def _blocks(text: str) -> list[str]:
             lines = block.strip("\n").split("\n")
             while lines and lines[0].startswith("#"):
                 blocks.append(lines.pop(0))
-            if lines and any(line.strip() for line in lines):
+            lines = [line for line in lines if not line.startswith("![")]  # a drawing of the site
+            if any(line.strip() for line in lines):
                 blocks.append("\n".join(lines).strip())
     return blocks

@@ -25,9 +25,9 @@ from tenfold.studio.wording import duration
 if TYPE_CHECKING:
     from tenfold.studio.ui.window import Window
 
-__all__ = ["NewJobPage"]
+__all__ = ["TITLES", "NewJobPage"]
 
-_TITLES = {
+TITLES = {
     "": "Compress, with settings of your own",
     "btd-bayes": "Block terms, ranks by Bayesian optimisation",
     "lc": "Learning-compression, no pre-training",
@@ -115,7 +115,7 @@ class NewJobPage(Page):
         for method in METHODS:
             ttk.Radiobutton(
                 top,
-                text=_(_TITLES[method]),
+                text=_(TITLES[method]),
                 value=method,
                 variable=self._method,
                 command=self._choose_method,
@@ -221,7 +221,7 @@ class NewJobPage(Page):
                 steps=found["steps"], time=duration(found["seconds"])
             )
         )
-        self._say("\n".join(parts), "info")
+        self._say("\n".join(parts), "")
 
     def _no_preview(self, error: TenfoldError) -> None:
         """Say why there is none."""

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from tenfold.studio.store import Store
     from tenfold.studio.ui.window import Window
 
-__all__ = ["Page", "buttons", "heading", "select_row"]
+__all__ = ["TITLE_FONT", "Page", "buttons", "heading", "select_row"]
+
+TITLE_FONT = "StudioTitle"
+"""Name of the font of titles; the window makes it."""
 
 _Result = TypeVar("_Result")
 
@@ -81,7 +84,7 @@ class Page(ttk.Frame):
 def heading(master: tk.Misc, text: str, lead: str = "") -> ttk.Frame:
     """The title of a page, with a line below it."""
     frame = ttk.Frame(master)
-    ttk.Label(frame, text=text, font="TkHeadingFont", name="title").pack(anchor="w")
+    ttk.Label(frame, text=text, font=TITLE_FONT, name="title").pack(anchor="w")
     if lead:
         note = ttk.Label(frame, text=lead, bootstyle="secondary", justify="left")
         note.pack(anchor="w", fill="x", pady=(2, 0))

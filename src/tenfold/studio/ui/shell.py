@@ -15,7 +15,7 @@ from tenfold.studio.ui.jobs import JobsPage
 from tenfold.studio.ui.manual import ManualPage
 from tenfold.studio.ui.new_job import NewJobPage
 from tenfold.studio.ui.package import PackagePage
-from tenfold.studio.ui.page import Page
+from tenfold.studio.ui.page import TITLE_FONT, Page
 from tenfold.studio.ui.results import ResultsPage
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Shell(ttk.Frame):
         self._bind_keys()
         self.open("new")
 
-    def open(self, key: str, **asked: Any) -> None:
+    def open(self, key: str, /, **asked: Any) -> None:
         """Show a page."""
         if self.page in self.pages:
             self.pages[self.page].leave()
@@ -108,9 +108,15 @@ class Shell(ttk.Frame):
         """What the line at the bottom says."""
         return str(self._told.cget("text"))
 
+    def destroy(self) -> None:
+        """Let the open page end what it has begun."""
+        if self.page in self.pages:
+            self.pages[self.page].leave()
+        super().destroy()
+
     def _fill_bar(self) -> None:
         """The buttons of the sidebar."""
-        ttk.Label(self._bar, text="tenfold", font="TkHeadingFont", bootstyle="primary").pack(
+        ttk.Label(self._bar, text="tenfold", font=TITLE_FONT, bootstyle="primary").pack(
             anchor="w", padx=8, pady=(0, 14)
         )
         for key, (title, _page) in PAGES.items():

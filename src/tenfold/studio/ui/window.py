@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tkinter as tk
+import tkinter.font as tkfont
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
@@ -17,6 +18,7 @@ from tenfold.studio.sessions import Session
 from tenfold.studio.store import Store
 from tenfold.studio.ui.background import Background
 from tenfold.studio.ui.login import ChangeScreen, FirstScreen, LockScreen, LoginScreen
+from tenfold.studio.ui.page import TITLE_FONT
 from tenfold.studio.ui.remembered import Remembered
 from tenfold.studio.ui.shell import Shell
 
@@ -54,6 +56,7 @@ class Window(ttk.App):
         self._polling = False
         self.stored = Background(self, self.refuse, threads=1)
         self.slow = Background(self, self.refuse, threads=3)
+        self._make_styles()
         self._place()
         self._bind_keys()
         self.protocol("WM_DELETE_WINDOW", self.close)
@@ -112,7 +115,7 @@ class Window(ttk.App):
         self._close_dialogues()
         self.show_login()
 
-    def open(self, page: str, **asked: Any) -> None:
+    def open(self, page: str, /, **asked: Any) -> None:
         """Open a page of the main window."""
         if self.shell is not None:
             self.shell.open(page, **asked)
@@ -135,6 +138,7 @@ class Window(ttk.App):
         """Light or dark."""
         self.remembered.mode = mode
         self.theme_use(_THEMES[mode])
+        self._make_styles()
         self.event_generate("<<ModeChanged>>")
 
     def use_language(self, code: str) -> None:
@@ -158,9 +162,9 @@ class Window(ttk.App):
             self.remembered.geometry = self.geometry()
         self.remembered.save(self.store.path)
         self.after_cancel(self._after)
-        self.stored.close()
-        self.slow.close()
         self._forget_shell()
+        self.slow.close(wait=False)
+        self.stored.close(wait=True)
         self.store.close()
         self.destroy()
 
@@ -211,6 +215,15 @@ class Window(ttk.App):
         """Say so; the next call tries again."""
         self._polling = False
         self.refuse(error)
+
+    def _make_styles(self) -> None:
+        """A font for titles, and tables whose rows have room."""
+        plain = tkfont.nametofont("TkDefaultFont", root=self)
+        if TITLE_FONT not in tkfont.names(self):
+            # kept: Tk forgets a font with its object
+            self._title = tkfont.Font(self, name=TITLE_FONT, family=plain.actual()["family"], weight="bold")
+        self._title.configure(size=plain.actual()["size"] + 4)
+        self.style.configure("Treeview", rowheight=round(1.7 * plain.metrics("linespace")))
 
     def _place(self) -> None:
         """Where the window was, as far as the screen has room."""
