@@ -60,19 +60,18 @@ def free_beside(run: Path) -> Path:
 
 def run_of(command: str, values: Mapping[str, Any], given: Path | None) -> Path | None:
     """The run directory of a new job, absolute; None for one that has to be found."""
-    if command in USERS:
-        if not values.get("run"):
-            raise JobError(f"{command} needs a run; choose one")
-        return Path(os.path.realpath(values["run"]))
-    if command not in MAKERS:
+    if command not in (*MAKERS, *USERS):
         raise JobError(f"there is no job {command!r}; known are {', '.join((*MAKERS, *USERS))}")
-    if given is None:
+    path = values.get("run") if command in USERS else given
+    if command in USERS and not path:
+        raise JobError(f"{command} needs a run; choose one")
+    if path is None:
         return None
     try:
-        str(given).encode()
+        str(path).encode()
     except UnicodeEncodeError:
-        raise JobError(f"the name {str(given)!r} cannot be written as text; choose another folder") from None
-    return Path(os.path.realpath(given))
+        raise JobError(f"the name {str(path)!r} cannot be written as text; choose another folder") from None
+    return Path(os.path.realpath(path))
 
 
 def settings_text(command: str, values: Mapping[str, Any]) -> str:

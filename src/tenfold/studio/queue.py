@@ -7,7 +7,8 @@
     queue.poll() -> ids                        by a timer, twice a second or so: starts, ends, asks again
     queue.at_once, set_at_once(session, n)
 
-All methods return at once. A job goes on when this program ends, and is found again at the next start.
+All methods return at once; one thread at a time may call them. A job goes on when this program ends, and is
+found again at the next start.
 """
 
 from __future__ import annotations
