@@ -1,4 +1,4 @@
-"""C to programs and libraries for several systems, by one compiler that runs anywhere: clang as zig brings it."""
+"""C to programs and libraries for several systems, by one compiler: clang as zig brings it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Platform:
     Attributes:
         name: in names of files.
         target: what the compiler calls it.
-        variants: processors for which the network is compiled; the functions' endings, and the compiler's names.
+        variants: processors the network is compiled for: ending of the function, and the compiler's name.
         suffix: of programs.
         link: further settings of the linker.
     """
@@ -112,7 +112,7 @@ class Compiler:
         """Run one of zig's tools in the folder."""
         command: Sequence[str] = (sys.executable, "-m", "ziglang", tool, *arguments)
         environment = {**os.environ, "ZIG_LOCAL_CACHE_DIR": str(self._folder / "cache")}
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             command,
             cwd=self._folder,
             env=environment,

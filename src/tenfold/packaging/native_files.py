@@ -37,9 +37,9 @@ extern "C" {{
 extern const char *const model_classes[MODEL_CLASSES];
 extern const float model_mean[MODEL_CHANNELS], model_std[MODEL_CHANNELS];
 
-/* One image. `image` holds MODEL_CHANNELS planes of MODEL_HEIGHT rows; `logits` takes MODEL_CLASSES numbers.
- * `workspace` holds MODEL_WORKSPACE_BYTES, is all zeros before its first use and then left alone between calls.
- * Threads may run at the same time, each with a workspace of its own. */
+/* One image. `image` holds MODEL_CHANNELS planes of MODEL_HEIGHT rows, `logits` MODEL_CLASSES numbers.
+ * `workspace` holds MODEL_WORKSPACE_BYTES, is all zeros before its first use and then left alone between
+ * calls. Threads may run at the same time, each with a workspace of its own. */
 void model_run(const float *image, float *logits, void *workspace);
 
 /* From 8-bit pixels of any size, 1 (grey) or 3 (RGB) bytes each, row by row, to `image`, as in the training.
@@ -94,7 +94,7 @@ void MODEL_RUN(const float *image, float *answer, void *workspace) {{
 
 
 def model_c(contents: Contents) -> tuple[str, int]:
-    """The C source of the network, and the bytes of memory that its activations take.
+    """The C source of the network and the bytes of memory that its activations take.
 
     Raises:
         ExportError: as `tenfold.packaging.native_read.read`.

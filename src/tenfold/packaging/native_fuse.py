@@ -1,4 +1,4 @@
-"""Steps that are computed together: what follows a convolution costs nothing while its sums are in registers."""
+"""Steps that are computed together: what follows a convolution is cheap while its sums are in registers."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ Rule = Callable[[Step, Step, Mapping[str, Shape]], Step | None]
 def fuse(network: Network) -> Network:
     """The same function in fewer steps.
 
-    A flattening goes into the matrix after it, which becomes a convolution over the whole image; an addition and a
-    function go into the convolution before them; parts of parts of a value are taken at once.
+    A flattening goes into the matrix after it, which becomes a convolution over the whole image; an addition
+    and a function go into the convolution before them; parts of parts of a value are taken at once.
     """
     for rule in (_take_of_take, _matrix_of_flat, _residual, _activation):
         network = _merged(network, rule)

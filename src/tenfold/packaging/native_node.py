@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 __all__ = ["Node", "Unsupported"]
 
+Array = NDArray[np.float32]
+
 
 class Unsupported(Exception):  # noqa: N818  says what it is; `read` makes an ExportError of it
     """What about a node is not covered."""

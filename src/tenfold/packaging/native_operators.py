@@ -223,7 +223,7 @@ def _concatenation(node: Node) -> Made:
     return [Concat(**node.frame(*range(len(node.proto.input))))]
 
 
-def _axes(node: Node, values: dict[int, int], default: int) -> tuple[int, int, int]:
+def _axes(values: dict[int, int], default: int) -> tuple[int, int, int]:
     """One number for channel, row and column, given by axis of the ONNX value."""
     if values.get(0, default) != default:
         raise Unsupported("it changes the batch")
@@ -242,9 +242,9 @@ def _slice(node: Node) -> Made:
     }
     if min(steps) < 1 or len(ranges.get(0, "1")) != 1:
         raise Unsupported("a step below 1, or a part of the batch")
-    start = _axes(node, {axis: found.start for axis, found in ranges.items()}, 0)
-    step = _axes(node, {axis: found.step for axis, found in ranges.items()} | {0: 1}, 1)
-    high = _axes(node, dict(enumerate(node.output_size())), 1)
+    start = _axes({axis: found.start for axis, found in ranges.items()}, 0)
+    step = _axes({axis: found.step for axis, found in ranges.items()} | {0: 1}, 1)
+    high = _axes(dict(enumerate(node.output_size())), 1)
     return [Take(**node.frame(), start=start, step=step, low=(0, 0, 0), high=high)]
 
 
@@ -261,8 +261,8 @@ def _pad(node: Node) -> Made:
     before = dict(enumerate(pads[: len(size)]))
     if min(pads) < 0 or pads[len(size)]:
         raise Unsupported("negative pads, or pads of the batch")
-    low = _axes(node, before, 0)
-    high = _axes(node, {axis: before[axis] + length for axis, length in enumerate(size)}, 1)
+    low = _axes(before, 0)
+    high = _axes({axis: before[axis] + length for axis, length in enumerate(size)}, 1)
     start = (-low[0], -low[1], -low[2])
     value = 0.0 if fill is None else float(fill.item())
     return [Take(**node.frame(), start=start, step=(1, 1, 1), low=low, high=high, fill=value)]

@@ -1,4 +1,4 @@
-"""What a network does, step by step, as the native package computes it: one image, four axes less the batch."""
+"""What a network does step by step, as the native package computes it: one image, no batch."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class Pool(Step):
 
 @dataclass(frozen=True)
 class Take(Step):
-    """Channel, row and column ``start + step * n`` of the input for each n in ``low <= n < high``, else `fill`."""
+    """Channel, row and column ``start + step * n`` for each n in ``low <= n < high``, else `fill`."""
 
     start: tuple[int, int, int]
     step: tuple[int, int, int]
@@ -164,4 +164,5 @@ class Network:
 
     def with_steps(self, steps: list[Step]) -> Network:
         """The same network, computed by `steps`."""
-        return replace(self, steps=tuple(steps))
+        kept = [self.image, *(step.output for step in steps)]
+        return replace(self, steps=tuple(steps), shapes={name: self.shapes[name] for name in kept})

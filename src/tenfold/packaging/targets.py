@@ -10,7 +10,7 @@ from tenfold.core.errors import ExportError, UnknownNameError
 from tenfold.packaging.contents import Contents
 from tenfold.packaging.folder import build_folder
 from tenfold.packaging.frozen import build_cli, build_desktop, prove_program
-from tenfold.packaging.native import build_native
+from tenfold.packaging.native import build_native, prove_native
 from tenfold.packaging.options import PackOptions
 from tenfold.packaging.web import build_web
 
@@ -59,7 +59,7 @@ TARGETS = {
         Target("cli", build_cli, _PROGRAM, prove_program),
         Target("desktop", build_desktop, _PROGRAM, prove_program),
         Target("folder", build_folder, frozenset({"icon", "passphrase"})),
-        Target("native", build_native),
+        Target("native", build_native, prove=prove_native),
         Target("web", build_web, frozenset({"icon"})),
     )
 }
