@@ -18,7 +18,9 @@ import pytest
 import typer
 import yaml
 
+from closed_forms import CLOSED_FORMS
 from tenfold.cli.app import app
+from tenfold.schemes.registry import SCHEMES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -213,3 +215,12 @@ def test_a_scheme_is_added_as_the_page_says(tmp_path):
     )
     assert said.startswith(f"[(9, 6, 3, 1), (8, 9, 1, 3)] True {tmp_path}")
     assert "separable" in run("-m", "tenfold", "compress", "--help")
+
+
+def test_pictures_of_chains_say_what_the_chains_ship(script):
+    images = script("docs_images")
+    for name, rank in images.RANKS.items():
+        said = (DOCS / f"images/scheme-{name}.svg").read_text()
+        assert f"{CLOSED_FORMS[name](images.LAYER.shape, rank):,} of 36,864 parameters" in said
+        widths = [stage.out for stage in SCHEMES[name].layout(images.LAYER, rank)]
+        assert all(f">{width}<" in said for width in widths)
