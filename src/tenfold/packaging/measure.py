@@ -14,6 +14,7 @@ __all__ = ["Measured", "measure"]
 
 _PARTS = 8
 _ELF = b"\x7fELF"
+_LIBRARY = (_ELF, b"MZ", b"\xcf\xfa\xed\xfe")  # on Linux, Windows and macOS
 _GLIBC = re.compile(rb"GLIBC_(\d+)\.(\d+)(?:\.\d+)?\0")
 
 
@@ -59,9 +60,10 @@ def measure(folder: Path) -> Measured:
 def _unpacked(path: Path) -> Iterator[tuple[str, bytes]]:
     """A file under an empty name, or what a program that unpacks itself holds."""
     data = path.read_bytes()
-    inside = list(_archive(path)) if data.startswith(_ELF) else []
-    yield from inside
-    if not any(part.endswith(".so") or ".so." in part for part, _ in inside):
+    inside = list(_archive(path))
+    if any(content.startswith(_LIBRARY) for _, content in inside):
+        yield from inside
+    else:
         yield "", data
 
 
