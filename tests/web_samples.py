@@ -81,6 +81,7 @@ def pictures() -> dict[str, bytes]:
     profile = standard.replace(b"rXYZ", b"----").replace(b"bXYZ", b"rXYZ").replace(b"----", b"bXYZ")
     return {
         "rgb": png(Image.fromarray(noise(20, 30, 3))),
+        "more than is read at once": png(smooth.resize((1500, 1200))),
         "transparent": png(Image.fromarray(noise(20, 30, 4), "RGBA")),
         "transparent grey": png(Image.fromarray(noise(20, 30, 2), "LA")),
         "grey": png(Image.fromarray(noise(20, 30))),
