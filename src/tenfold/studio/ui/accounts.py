@@ -14,7 +14,7 @@ from tenfold.studio.errors import AccountError
 from tenfold.studio.language import _
 from tenfold.studio.sessions import Session
 from tenfold.studio.ui.login import PasswordForm, change_password
-from tenfold.studio.ui.page import Page, buttons, heading
+from tenfold.studio.ui.page import Page, buttons, fit_columns, heading
 from tenfold.studio.wording import clock_time
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class AccountsPage(Page):
         if self._administrator:
             self._make_users(book)
             self._make_record(book)
+            self._make_settings(book)
         self._make_own(book)
 
     def show(self, **asked: Any) -> None:  # noqa: ARG002 nothing can be asked for
@@ -71,12 +72,14 @@ class AccountsPage(Page):
             self.given.delete(0, "end")
             self.given.insert(0, password)
             self.given.configure(state="readonly")
+            self._note.pack(fill="x")
+            self.given.pack(anchor="w")
             self._note.configure(
                 text=_(
                     "First password of {name}; it is shown only now and must be changed at the login:"
                 ).format(name=name)
             )
-            self._name.set("")
+            self._new_name.set("")
             self.show()
 
         self.ask_store(work, show)
@@ -122,7 +125,6 @@ class AccountsPage(Page):
         """The list of accounts, and what can be done with them."""
         frame = ttk.Frame(book, padding=10)
         book.add(frame, text=_("All accounts"))
-        self._make_settings(frame)
         self._make_new(frame)
         row = ttk.Frame(frame)
         row.pack(side="bottom", fill="x", pady=8)
@@ -139,43 +141,43 @@ class AccountsPage(Page):
         """The line with which an account is made, and the password that comes of it."""
         given = ttk.Frame(frame)
         given.pack(side="bottom", fill="x")
-        self._note = ttk.Label(given, bootstyle="secondary")
-        self._note.pack(side="left", padx=(0, 8))
+        self._note = ttk.Label(given, bootstyle="secondary", justify="left")
+        self._note.bind("<Configure>", lambda event: self._note.configure(wraplength=max(200, event.width)))
         self.given = ttk.Entry(given, width=26, state="readonly", font="TkFixedFont")
-        self.given.pack(side="left")
         row = ttk.Frame(frame)
         row.pack(side="bottom", fill="x", pady=(4, 8))
-        self._name = tk.StringVar(self)
+        self._new_name = tk.StringVar(self)
         self._kind = tk.BooleanVar(self)
         ttk.Label(row, text=_("New account")).pack(side="left", padx=(0, 8))
-        entry = ttk.Entry(row, textvariable=self._name, width=22)
+        entry = ttk.Entry(row, textvariable=self._new_name, width=22)
         entry.pack(side="left", padx=(0, 8))
         ttk.Checkbutton(row, text=_("administrator"), variable=self._kind).pack(side="left", padx=(0, 8))
         add = ttk.Button(
             row,
             text=_("Add"),
             bootstyle="primary",
-            command=lambda: self.add(self._name.get(), administrator=self._kind.get()),
+            command=lambda: self.add(self._new_name.get(), administrator=self._kind.get()),
         )
         add.pack(side="left")
         entry.bind("<Return>", lambda _event: add.invoke())
 
-    def _make_settings(self, frame: ttk.Frame) -> None:
+    def _make_settings(self, book: ttk.Notebook) -> None:
         """What holds for all."""
-        row = ttk.Frame(frame)
-        row.pack(side="bottom", fill="x", pady=(8, 0))
+        frame = ttk.Frame(book, padding=10)
+        book.add(frame, text=_("Settings"))
         self._minutes, self._at_once = tk.StringVar(self), tk.StringVar(self)
-        for title, variable, save in (
+        rows = (
             (_("Lock after minutes"), self._minutes, self._save_minutes),
             (_("Jobs at once"), self._at_once, self._save_at_once),
-        ):
-            ttk.Label(row, text=title).pack(side="left", padx=(0, 8))
-            entry = ttk.Entry(row, textvariable=variable, width=6)
-            entry.pack(side="left", padx=(0, 8))
-            ttk.Button(row, text=_("Set"), bootstyle="secondary-outline", command=save).pack(
-                side="left", padx=(0, 24)
-            )
+        )
+        for number, (title, variable, save) in enumerate(rows):
+            ttk.Label(frame, text=title).grid(row=number, column=0, sticky="w", padx=(0, 12), pady=6)
+            entry = ttk.Entry(frame, textvariable=variable, width=8)
+            entry.grid(row=number, column=1, padx=(0, 8))
             entry.bind("<Return>", _pressing(save))
+            ttk.Button(frame, text=_("Set"), bootstyle="secondary-outline", command=save).grid(
+                row=number, column=2
+            )
 
     def _save_minutes(self) -> None:
         """How long a screen stays open."""
@@ -223,6 +225,7 @@ def _table(master: tk.Misc, columns: dict[tuple[str, int], str]) -> ttk.Treeview
     for (name, width), title in columns.items():
         table.heading(name, text=title, anchor="w")
         table.column(name, width=width, minwidth=60, anchor="w")
+    fit_columns(table, dict(columns))
     bar = ttk.Scrollbar(frame, command=table.yview)
     table.configure(yscrollcommand=bar.set)
     bar.pack(side="right", fill="y")

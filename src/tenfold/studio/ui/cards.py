@@ -49,14 +49,13 @@ class Cards(ttk.Frame):
             card.grid(row=number // columns, column=number % columns, sticky="nsew", padx=(0, 8), pady=(0, 8))
 
 
-class _Card(ttk.Frame):
+class _Card(ttk.LabelFrame):
     """One measure."""
 
     def __init__(self, master: tk.Misc, measure: Measure) -> None:
         """Without figures."""
-        super().__init__(master, padding=10, relief="solid", borderwidth=1)
+        super().__init__(master, text=_(measure.title), padding=(10, 4, 10, 8))
         self.measure = measure
-        ttk.Label(self, text=_(measure.title), bootstyle="secondary").pack(anchor="w")
         self._after = ttk.Label(self, font=TITLE_FONT)
         self._after.pack(anchor="w", pady=(2, 0))
         self._change = ttk.Label(self, bootstyle="success")
@@ -74,7 +73,7 @@ class _Card(ttk.Frame):
         self.texts = (written(after, self.measure.form), change)
         self._after.configure(text=self.texts[0])
         worse = after is not None and before is not None and (after < before) == self.measure.points
-        self._change.configure(text=change, bootstyle="warning" if worse else "success")
+        self._change.configure(text=change, bootstyle="danger" if worse else "success")
         self._before.configure(text=f"{_('before')}: {written(before, self.measure.form)}")
 
 
@@ -82,4 +81,6 @@ def _change(measure: Measure, before: float | None, after: float | None) -> str:
     """How the second compares with the first."""
     if measure.points or not before or not after:
         return compared(before, after, points=measure.points)
-    return f"{before / after:.2f} x" + (f" {_('smaller')}" if after <= before else "")
+    if after <= before:
+        return f"{before / after:.2f} x {_('smaller')}"
+    return f"{after / before:.2f} x {_('larger')}"

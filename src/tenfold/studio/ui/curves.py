@@ -15,6 +15,7 @@ __all__ = ["Curves"]
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 72, 34, 26
 _TICKS = 4
+_APART = 28  # pixels between two numbers of an axis, at least
 _WIDE = 8.0  # largest by smallest value from which an axis is better logarithmic
 
 
@@ -75,14 +76,14 @@ class Curves(tk.Canvas):
             item = self.create_text(x, 6, text=title, anchor="ne", fill=colour)
             x = self.bbox(item)[0] - 16
         low, high, logarithmic = _range(curve.losses)
-        for part in range(_TICKS + 1):
-            y = bottom - part * (bottom - _TOP) / _TICKS
-            value = (
-                low * (high / low) ** (part / _TICKS) if logarithmic else low + part * (high - low) / _TICKS
-            )
+        ticks = max(1, min(_TICKS, (bottom - _TOP) // _APART))
+        for part in range(ticks + 1):
+            y = bottom - part * (bottom - _TOP) / ticks
+            value = low * (high / low) ** (part / ticks) if logarithmic else low + part * (high - low) / ticks
             self.create_text(_LEFT - 6, y, text=f"{value:.3g}", anchor="e", fill=self._muted)
-            rate = part * max(curve.rates) / _TICKS
+            rate = part * max(curve.rates) / ticks
             self.create_text(right + 6, y, text=f"{rate:.2g}", anchor="w", fill=self._muted)
+        for part in range(_TICKS + 1):
             step = round(self._first + part * (self._last - self._first) / _TICKS)
             self.create_text(self._x(step), bottom + 4, text=f"{step:,}", anchor="n", fill=self._muted)
 

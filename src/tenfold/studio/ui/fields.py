@@ -50,21 +50,35 @@ def editor_for(master: tk.Misc, setting: Setting, told: Told) -> Editor:
     return _Text(master, _NARROW if setting.kind in ("whole", "number", "numbers") else _WIDE, told)
 
 
+class _Typed(tk.StringVar):
+    """The text of a field; it tells when the user changes it, not when the program does."""
+
+    def __init__(self, master: tk.Misc, told: Told) -> None:
+        """An empty one."""
+        super().__init__(master)
+        self._quiet = False
+        self.trace_add("write", lambda *_names: None if self._quiet else told(self.get()))
+
+    def show(self, text: str) -> None:
+        """Replace it, unless it is there."""
+        if self.get().strip() != text:
+            self._quiet = True
+            self.set(text)
+            self._quiet = False
+
+
 class _Text:
     """A line of text."""
 
     def __init__(self, master: tk.Misc, width: int, told: Told) -> None:
-        """Tell of every key."""
-        self._variable = tk.StringVar(master)
-        self.widget: tk.Widget = ttk.Entry(master, textvariable=self._variable, width=width)
+        """Tell of every change."""
+        self._text = _Typed(master, told)
+        self.widget: tk.Widget = ttk.Entry(master, textvariable=self._text, width=width)
         self.focus: tk.Widget = self.widget
-        self.widget.bind("<KeyRelease>", lambda _event: told(self._variable.get()))
-        self.widget.bind("<<Paste>>", lambda _event: master.after_idle(lambda: told(self._variable.get())))
 
     def show(self, text: str) -> None:
-        """Replace it, unless it is there."""
-        if self._variable.get().strip() != text:
-            self._variable.set(text)
+        """Show another text."""
+        self._text.show(text)
 
 
 class _Switch:
@@ -124,26 +138,23 @@ class _Named:
     def __init__(self, master: tk.Misc, setting: Setting, told: Told) -> None:
         """A box, and a button that opens the dialogue for files."""
         frame = ttk.Frame(master)
-        self._variable = tk.StringVar(master)
-        self._told, self._setting = told, setting
+        self._text, self._setting = _Typed(master, told), setting
         self._box: ttk.Entry | ttk.Combobox = (ttk.Entry if setting.kind == "path" else ttk.Combobox)(
-            frame, textvariable=self._variable, width=_WIDE
+            frame, textvariable=self._text, width=_WIDE
         )
-        self._box.bind("<<ComboboxSelected>>", lambda _event: told(self._variable.get()))
-        self._box.bind("<KeyRelease>", lambda _event: told(self._variable.get()))
-        self._box.bind("<<Paste>>", lambda _event: master.after_idle(lambda: told(self._variable.get())))
         self.focus: tk.Widget = self._box
         self.focus.pack(side="left", fill="x", expand=True)
         if setting.name != "arch":
-            ttk.Button(frame, text=_("Browse ..."), bootstyle="secondary-outline", command=self._browse).pack(
-                side="left", padx=(6, 0)
+            button = ttk.Button(
+                frame, text=_("Browse ..."), bootstyle="secondary-outline", command=self._browse
             )
+            # before the box, which is what becomes narrow where there is no room for both
+            button.pack(side="right", padx=(6, 0), before=self.focus)
         self.widget: tk.Widget = frame
 
     def show(self, text: str) -> None:
-        """Replace it, unless it is there."""
-        if self._variable.get().strip() != text:
-            self._variable.set(text)
+        """Show another text."""
+        self._text.show(text)
 
     def suggest(self, names: Sequence[str]) -> None:
         """Offer names."""
@@ -155,8 +166,7 @@ class _Named:
         folder = self._setting.name in ("out", "cache", "data")
         found = filedialog.askdirectory() if folder else filedialog.askopenfilename()
         if found:
-            self._variable.set(str(found))
-            self._told(str(found))
+            self._text.set(str(found))
 
 
 class _Budget:
@@ -165,17 +175,15 @@ class _Budget:
     def __init__(self, master: tk.Misc, told: Told) -> None:
         """A box a cost."""
         frame = ttk.Frame(master)
-        self._variables: dict[str, tk.StringVar] = {}
+        self._texts: dict[str, _Typed] = {}
         names = list(Budget(params=1).as_dict())
         titles = (_("Parameters"), _("MACs"), _("Bytes"), _("Latency, ms"))
         boxes: list[tk.Widget] = []
         for place, (name, title) in enumerate(zip(names, titles, strict=True)):
-            self._variables[name] = tk.StringVar(master)
+            self._texts[name] = _Typed(master, lambda _text: told(self._text()))
             ttk.Label(frame, text=title).grid(row=0, column=place, sticky="w", padx=(0, 10))
-            box = ttk.Entry(frame, textvariable=self._variables[name], width=11)
+            box = ttk.Entry(frame, textvariable=self._texts[name], width=11)
             box.grid(row=1, column=place, sticky="w", padx=(0, 10))
-            box.bind("<KeyRelease>", lambda _event: told(self._text()))
-            box.bind("<<Paste>>", lambda _event: master.after_idle(lambda: told(self._text())))
             boxes.append(box)
         self.widget: tk.Widget = frame
         self.focus: tk.Widget = boxes[0]
@@ -185,10 +193,10 @@ class _Budget:
         if text == self._text():
             return
         given = dict(part.strip().split("=", 1) for part in text.split(",") if "=" in part)
-        for name, variable in self._variables.items():
-            variable.set(given.get(name, "").strip())
+        for name, one in self._texts.items():
+            one.show(given.get(name, "").strip())
 
     def _text(self) -> str:
         """What the boxes hold together."""
-        texts = {name: variable.get().strip() for name, variable in self._variables.items()}
+        texts = {name: one.get().strip() for name, one in self._texts.items()}
         return ", ".join(f"{name}={text}" for name, text in texts.items() if text)

@@ -16,7 +16,7 @@ from tenfold.studio.language import _
 from tenfold.studio.progress import Progress
 from tenfold.studio.ui.curves import Curves
 from tenfold.studio.ui.desktop import open_folder
-from tenfold.studio.ui.page import Page, buttons, heading, select_row
+from tenfold.studio.ui.page import Page, buttons, fit_columns, heading, select_row
 from tenfold.studio.wording import PHASES, STATES, clock_time, duration
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JobsPage"]
 
-_COLUMNS = {"number": 60, "what": 260, "state": 110, "progress": 250, "created": 140, "owner": 100}
+_COLUMNS = {"number": 50, "what": 170, "state": 100, "progress": 190, "created": 140, "owner": 100}
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class JobsPage(Page):
             return
         self._asking = True
         number = self._wanted if self._wanted is not None else self._chosen_number()
-        self.ask_store(lambda: self._look(number), self._seen, self._not_seen)
+        self.ask_store(lambda: self._look(number), lambda seen: self._seen(seen, number), self._not_seen)
 
     def cancel(self) -> None:
         """Stop the chosen job."""
@@ -104,8 +104,8 @@ class JobsPage(Page):
                 self._names[job.id] = _what(job)
         return _Seen(jobs, shown, curves_of(events), log)
 
-    def _seen(self, seen: _Seen) -> None:
-        """Show it."""
+    def _seen(self, seen: _Seen, number: int | None) -> None:
+        """Show it; where another job than `number` is chosen by now, look at that one."""
         self._asking = False
         for job in seen.jobs:
             row = self._row(job, seen.progress.get(job.id))
@@ -116,6 +116,9 @@ class JobsPage(Page):
         known = {str(job.id) for job in seen.jobs}
         self.table.delete(*(row for row in self.table.get_children() if row not in known))
         self._choose(seen)
+        if self.chosen is not None and self.chosen.id != number:
+            self.tick()
+            return
         self._show_details(seen)
 
     def _not_seen(self, error: Any) -> None:
@@ -210,15 +213,11 @@ class JobsPage(Page):
         frame = ttk.Frame(panes)
         titles = (_("No."), _("Job"), _("State"), _("Progress"), _("Queued"), _("Owner"))
         user = self.window.user
-        shown = [name for name in _COLUMNS if name != "owner" or (user is not None and user.administrator)]
+        shown = {x: y for x, y in _COLUMNS.items() if x != "owner" or (user and user.administrator)}
         self.table = ttk.Treeview(
-            frame,
-            columns=list(_COLUMNS),
-            displaycolumns=shown,
-            show="headings",
-            height=5,
-            selectmode="browse",
+            frame, columns=list(_COLUMNS), show="headings", height=5, selectmode="browse"
         )
+        fit_columns(self.table, shown)
         for (name, width), title in zip(_COLUMNS.items(), titles, strict=True):
             self.table.heading(name, text=title, anchor="w")
             self.table.column(

@@ -120,8 +120,5 @@ def _in_form(key: str) -> bool:
 
 def _title(article: Article) -> str:
     """With the name that job files have."""
-    return (
-        article.title
-        if article.key.replace("_", " ") == article.title.lower()
-        else f"{article.title} ({article.key})"
-    )
+    same = article.key.replace("_", " ") == article.title.lower()
+    return article.title if same or "/" in article.key else f"{article.title} ({article.key})"

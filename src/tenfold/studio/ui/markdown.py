@@ -80,7 +80,7 @@ class MarkdownText(tk.Text):
         widths = [max(len(row[n]) for row in rows if n < len(row)) for n in range(max(map(len, rows)))]
         for row in rows:
             line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))
-            self.insert("end", line.rstrip() + "\n", "code")
+            self.insert("end", line.rstrip() + "\n", "row")
         self.insert("end", "\n", "gap")
 
     def _add_inline(self, text: str, tag: str) -> None:
@@ -111,7 +111,8 @@ class MarkdownText(tk.Text):
             self.tag_configure(level, font=(family, size + larger, "bold"), spacing1=8, spacing3=6)
         self.tag_configure("text", lmargin1=0, lmargin2=0, spacing2=3)
         self.tag_configure("item", lmargin1=8, lmargin2=24, spacing2=2, spacing3=3)
-        self.tag_configure("code", font=(fixed, size), lmargin1=14, lmargin2=14, wrap="none")
+        self.tag_configure("code", font=(fixed, size), lmargin1=14, lmargin2=14)
+        self.tag_configure("row", font=(fixed, size), lmargin1=14, lmargin2=40)
         self.tag_configure("display", lmargin1=24, lmargin2=24)
         self.tag_configure("formula", foreground=str(colors.primary))
         self.tag_configure("gap", font=(family, max(4, size // 2)))

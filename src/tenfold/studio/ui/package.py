@@ -141,6 +141,7 @@ class PackagePage(Page):
     def _queued(self, job: Job) -> None:
         """Follow it."""
         self._number, self.package = job.id, None
+        self._done.pack(fill="x", pady=(14, 0))
         if self._served is not None:
             self._served.close()
             self._served = None
@@ -242,8 +243,7 @@ class PackagePage(Page):
 
     def _make_outcome(self, body: tk.Misc) -> None:
         """What came of it."""
-        frame = ttk.Frame(body)
-        frame.pack(fill="x", pady=(14, 0))
+        self._done = frame = ttk.Frame(body)
         self._state = ttk.Label(frame)
         self._state.pack(anchor="w")
         self._bar = ttk.Progressbar(frame, maximum=100)

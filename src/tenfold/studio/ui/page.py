@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tkinter as tk
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import ttkbootstrap as ttk
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from tenfold.studio.store import Store
     from tenfold.studio.ui.window import Window
 
-__all__ = ["TITLE_FONT", "Page", "buttons", "heading", "select_row"]
+__all__ = ["TITLE_FONT", "Page", "buttons", "fit_columns", "flow", "heading", "select_row"]
 
 TITLE_FONT = "StudioTitle"
 """Name of the font of titles; the window makes it."""
+
+_GAP = 8  # pixels between two buttons
 
 _Result = TypeVar("_Result")
 
@@ -98,9 +100,42 @@ def buttons(master: tk.Misc, *commands: tuple[str, str, Callable[[], object]]) -
     made = []
     for text, style, command in commands:
         button = ttk.Button(master, text=text, bootstyle=style, command=command)
-        button.pack(side="left", padx=(0, 8))
         made.append(button)
+    flow(master, made)
     return made
+
+
+def flow(frame: tk.Misc, widgets: Sequence[tk.Widget]) -> None:
+    """Lay widgets out in a row, in as many as the width of their frame needs."""
+
+    def arrange(width: int) -> None:
+        row, column, used = 0, 0, 0
+        for widget in widgets:
+            wanted = widget.winfo_reqwidth() + _GAP
+            if column and used + wanted - _GAP > width:
+                row, column, used = row + 1, 0, 0
+            widget.grid(row=row, column=column, padx=(0, _GAP), pady=(0, 4), sticky="w")
+            column, used = column + 1, used + wanted
+
+    frame.bind("<Configure>", lambda event: arrange(event.width), add="+")
+    arrange(10_000)
+
+
+def fit_columns(table: ttk.Treeview, widths: Mapping[str, int]) -> None:
+    """Show as many columns of a table, from the left, as it is wide enough for."""
+
+    def fit(width: int) -> None:
+        room, shown = width, list[str]()
+        for name, wanted in widths.items():
+            room -= wanted
+            if room < 0 and shown:
+                break
+            shown.append(name)
+        if tuple(table.cget("displaycolumns")) != tuple(shown):
+            table.configure(displaycolumns=shown)
+
+    table.configure(displaycolumns=list(widths))
+    table.bind("<Configure>", lambda event: fit(event.width), add="+")
 
 
 def select_row(tree: ttk.Treeview, row: str) -> None:

@@ -14,6 +14,7 @@ from tenfold.core.errors import PlanError
 from tenfold.core.plan import Choice, Plan
 from tenfold.core.report import LayerReport
 from tenfold.studio.language import _
+from tenfold.studio.ui.page import fit_columns
 
 __all__ = ["PlanTable", "choice_of"]
 
@@ -50,6 +51,7 @@ class PlanTable(ttk.Frame):
             left = name in ("layer", "scheme", "rank")
             self.table.heading(name, text=title, anchor="w" if left else "e")
             self.table.column(name, width=width, minwidth=50, anchor="w" if left else "e")
+        fit_columns(self.table, _COLUMNS)
         bar = ttk.Scrollbar(frame, command=self.table.yview)
         self.table.configure(yscrollcommand=bar.set)
         bar.pack(side="right", fill="y")

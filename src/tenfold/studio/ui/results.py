@@ -18,16 +18,17 @@ from tenfold.core.plan import Plan
 from tenfold.core.report import Report
 from tenfold.runs.directory import RunDirectory
 from tenfold.studio.curves import LiveCurve, curves_of
-from tenfold.studio.form import Form
+from tenfold.studio.form import Form, text_of
 from tenfold.studio.jobs import Job
 from tenfold.studio.language import _
 from tenfold.studio.ui.cards import Cards
 from tenfold.studio.ui.comparing import Comparing
 from tenfold.studio.ui.curves import Curves
 from tenfold.studio.ui.desktop import open_folder, open_page
-from tenfold.studio.ui.page import Page, heading
+from tenfold.studio.ui.page import Page, flow, heading
 from tenfold.studio.ui.plan_table import PlanTable
 from tenfold.studio.ui.runs import RunChoice
+from tenfold.studio.wording import duration
 
 if TYPE_CHECKING:
     from tenfold.reporting.comparison import Comparison
@@ -71,14 +72,11 @@ class ResultsPage(Page):
         self.choice = RunChoice(self, self._look)
         self.choice.pack(fill="x", pady=(0, 10))
         self._make_actions()
-        self.cards = Cards(self)
-        self.cards.pack(fill="x")
         book = ttk.Notebook(self)
         book.pack(fill="both", expand=True)
         book.enable_traversal()
+        self._make_summary(book)
         self._make_plan(book)
-        self._curves = Curves(book)
-        book.add(self._curves, text=_("Curves"))
         self.comparing = Comparing(book, self._compare)
         book.add(self.comparing, text=_("Compare"))
 
@@ -129,6 +127,7 @@ class ResultsPage(Page):
         layers = {layer.name: layer for layer in seen.report.layers} if seen.report else {}
         self.plan.show(seen.plan, layers)
         self._curves.show(seen.curves[-1] if seen.curves else None)
+        self._asked.configure(text=_asked(seen))
         for button in self._buttons:
             button.configure(state="normal")
         if seen.report is None:
@@ -146,15 +145,26 @@ class ResultsPage(Page):
             (_("Package ..."), "secondary-outline", self._package),
         ):
             button = ttk.Button(row, text=text, bootstyle=style, command=command, state="disabled")
-            button.pack(side="left", padx=(0, 8))
             self._buttons.append(button)
         self._export = ttk.Menubutton(row, text=_("Export"), bootstyle="secondary-outline", state="disabled")
         menu = ttk.Menu(self._export, tearoff=False)
         for title in _EXPORTS:
             menu.add_command(label=title, command=partial(self._export_as, title))
         self._export.configure(menu=menu)
-        self._export.pack(side="left")
         self._buttons.append(self._export)
+        flow(row, self._buttons)
+
+    def _make_summary(self, book: ttk.Notebook) -> None:
+        """Before and after, and how it was trained."""
+        frame = ttk.ScrolledFrame(book, auto_hide=False, padding=10)
+        book.add(frame.container, text=_("Before and after"))
+        self.cards = Cards(frame)
+        self.cards.pack(fill="x")
+        self._asked = ttk.Label(frame, bootstyle="secondary", justify="left")
+        self._asked.pack(fill="x", pady=(0, 8))
+        self._asked.bind("<Configure>", lambda event: self._asked.configure(wraplength=max(200, event.width)))
+        self._curves = Curves(frame)
+        self._curves.pack(fill="x")
 
     def _make_plan(self, book: ttk.Notebook) -> None:
         """The table of the plan, and what starts a run with it."""
@@ -236,3 +246,14 @@ def _read(run: Path) -> _Seen:
     plan = directory.read_plan() if directory.plan.is_file() else Plan({})
     rows = report.history if report else tuple(directory.events())
     return _Seen(run, report, plan, curves_of(rows))
+
+
+def _asked(seen: _Seen) -> str:
+    """What a run was to do, and how long it took."""
+    if seen.report is None:
+        return str(seen.run)
+    settings = seen.report.settings
+    names = ("arch", "data", "scheme", "budget", "epochs", "seed")
+    parts = [f"{name} {text_of(name, settings[name])}" for name in names if settings.get(name) is not None]
+    spent = duration(sum(seen.report.seconds.values()))
+    return f"{'; '.join(parts)}; {spent}\n{seen.run}"

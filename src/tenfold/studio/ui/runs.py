@@ -35,12 +35,13 @@ class RunChoice(ttk.Frame):
         self._chosen = chosen
         self._runs: list[Path] = []
         ttk.Label(self, text=_("Run")).pack(side="left", padx=(0, 8))
-        self._box = ttk.Combobox(self, state="readonly", width=52)
-        self._box.pack(side="left", padx=(0, 8))
-        self._box.bind("<<ComboboxSelected>>", lambda _event: self.choose(self._runs[self._box.current()]))
-        ttk.Button(
+        other = ttk.Button(
             self, text=_("Other folder ..."), bootstyle="secondary-outline", command=self._browse
-        ).pack(side="left")
+        )
+        other.pack(side="right")
+        self._box = ttk.Combobox(self, state="readonly", width=30)
+        self._box.pack(side="left", fill="x", expand=True, padx=(0, 8))
+        self._box.bind("<<ComboboxSelected>>", lambda _event: self.choose(self._runs[self._box.current()]))
 
     def offer(self, jobs: Iterable[Job]) -> None:
         """Offer the runs of jobs; the chosen one stays."""
