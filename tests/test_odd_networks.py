@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import onnx
@@ -13,16 +14,20 @@ from torch import Tensor, nn
 from odd_layers import seeded
 from tenfold.compression.oneshot import decompose_model
 from tenfold.core.names import FileFormat
-from tenfold.core.plan import Choice, Plan
+from tenfold.core.plan import Budget, Choice, Plan
 from tenfold.core.shapes import params
+from tenfold.data.dataset import Dataset, Preprocessing, Splits
 from tenfold.deploy.forms import EXTENSIONS, export_form, fresh_parity
 from tenfold.deploy.onnx import export_onnx
 from tenfold.deploy.verify import parity
 from tenfold.layers.answers import tensors
 from tenfold.layers.census import census
 from tenfold.layers.chain import is_chain
+from tenfold.options import Options
+from tenfold.pipeline import compress
 from tenfold.runs.saved import load, save_model
 from tenfold.schemes.registry import get_scheme
+from tenfold.train.recover import Recovery
 
 SHAPE = (3, 32, 32)
 IMAGES = torch.randn(3, *SHAPE, generator=torch.Generator().manual_seed(0))
@@ -212,3 +217,38 @@ def test_all_outputs_leave_in_other_forms(make: type[nn.Module], form: FileForma
     made = decompose_model(net, plan_of(net, "btd", 2, 6, 6), IMAGES)
     path = export_form(made, tmp_path / f"model{EXTENSIONS[form]}", SHAPE, form)
     assert fresh_parity(made, path, IMAGES, form) == 0
+
+
+class Counting(nn.Module):
+    """A small network that notes how many images it is given at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Conv2d(3, 8, 5, 4, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 12, 3)
+        )
+        self.head = nn.Linear(12, 2)
+        self.sizes: list[int] = []
+
+    def forward(self, image: Tensor) -> Tensor:
+        self.sizes.append(len(image))
+        return self.head(torch.relu(self.net(image)).mean((2, 3)))
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Counting:
+        twin = Counting()
+        twin.net, twin.head = copy.deepcopy(self.net, memo), copy.deepcopy(self.head, memo)
+        twin.sizes = self.sizes
+        return twin
+
+
+def test_large_images_are_looked_at_a_few_at_a_time() -> None:
+    source = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (50, 3, 128, 192), generator=source, dtype=torch.uint8)
+    photos = Dataset(images, torch.arange(50) % 2, ("a", "b"))
+    net = seeded(Counting)
+    options = Options(calibration=40, recovery=Recovery(steps=0), workers=1)
+    data = Splits(photos, photos, Preprocessing((0.5,) * 3, (0.25,) * 3))
+    compress(net, data, budget=Budget(params=0.8), scheme="svd", options=options)
+    # Six times the pixels of 64x64: 125 and 100 become 20 and 16.
+    assert set(net.sizes) >= {20, 16}
+    assert max(net.sizes) == 20

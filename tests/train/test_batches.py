@@ -35,6 +35,13 @@ def test_one_pass_goes_through_all_images_in_order():
     assert all(b.is_contiguous(memory_format=torch.channels_last) for b in batches)
 
 
+def test_no_batch_of_a_pass_has_a_single_image():
+    batches = list(augmented(IMAGES[:21], GREY, NONE, batch_size=10, seed=0))
+    assert [len(batch) for batch in batches] == [10, 11]
+    assert list(chain.from_iterable(map(which, batches))) == list(range(21))
+    assert [len(batch) for batch in augmented(IMAGES[:1], GREY, NONE, batch_size=10, seed=0)] == [1]
+
+
 def test_an_epoch_shows_every_image_once_and_drops_the_short_batch():
     batches = [which(b) for b in islice(endless(IMAGES, GREY, NONE, batch_size=5, seed=0), 40)]
     assert all(len(batch) == 5 for batch in batches)

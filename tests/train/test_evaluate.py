@@ -49,6 +49,20 @@ def test_hand_count(batch_size):
     assert max(net.sizes) == min(batch_size, 5)
 
 
+def test_few_large_images_at_a_time():
+    sizes: list[int] = []
+
+    class Counting(torch.nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            sizes.append(len(x))
+            return x.mean((2, 3))
+
+    many = Dataset(torch.zeros(9, 3, 128, 256, dtype=torch.uint8), torch.zeros(9).long(), ("a", "b", "c"))
+    rgb = Preprocessing((0.0,) * 3, (1.0,) * 3)
+    assert evaluate(Counting(), many, rgb, batch_size=32).accuracy == 100
+    assert sizes == [4, 4, 1]  # an eighth of 32: each is as large as eight of 64x64
+
+
 def test_the_network_is_left_in_its_mode():
     net = Table(LOGITS).train()
     net.drop.eval()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from tenfold.compression.fit import Fitted
 from tenfold.compression.oneshot import apply_
+from tenfold.core.shapes import at_a_time
 from tenfold.layers.answers import tensors
 from tenfold.layers.mode import in_mode
 
 __all__ = ["measured_rises"]
+
+_IMAGES = 125  # at a time
 
 
 def measured_rises(model: nn.Module, fits: Mapping[str, Fitted], images: Tensor) -> dict[str, float]:
@@ -44,5 +47,11 @@ def _rise(model: nn.Module, one: Mapping[str, Fitted], images: Tensor, wanted: T
 
 def _answer(model: nn.Module, images: Tensor) -> Tensor:
     """Everything that the network answers, centred over classes, (n, numbers), float64."""
-    parts = [part.flatten(1).double() for part in tensors(model(images.clone()))]
+    batches = images.clone().split(at_a_time((images.shape[-2], images.shape[-1]), _IMAGES))
+    return torch.cat([_centred(tensors(model(batch))) for batch in batches])
+
+
+def _centred(answers: Iterable[Tensor]) -> Tensor:
+    """All numbers of an image in one row."""
+    parts = [part.flatten(1).double() for part in answers]
     return torch.cat([part - part.mean(1, keepdim=True) for part in parts], 1)

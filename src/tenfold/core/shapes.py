@@ -16,6 +16,7 @@ __all__ = [
     "Pair",
     "Rank",
     "Stage",
+    "at_a_time",
     "dense_macs",
     "dense_params",
     "geometry",
@@ -24,6 +25,8 @@ __all__ = [
     "params",
     "repeat_groups",
 ]
+
+_PIXELS = 64 * 64
 
 Rank = tuple[int, ...]
 """The ranks of one layer; the meaning of each place is the scheme's `rank_names`."""
@@ -92,6 +95,18 @@ class Stage:
     def shape(self) -> tuple[int, int, int, int]:
         """Shape of the weight."""
         return (self.out, self.inp // self.groups, *self.kernel)
+
+
+def at_a_time(size: Pair, most: int) -> int:
+    """How many images of `size` a pass looks at together: memory grows with their pixels.
+
+    `most` where they are 64x64 or smaller; of larger ones no more pixels than `most` of 64x64 have, but one.
+
+    Example:
+        >>> at_a_time((32, 32), 125), at_a_time((224, 224), 125), at_a_time((2000, 3000), 125)
+        (125, 10, 1)
+    """
+    return max(1, min(most, most * _PIXELS // max(prod(size), 1)))
 
 
 def repeat_groups(stages: tuple[Stage, ...], groups: int) -> tuple[Stage, ...]:

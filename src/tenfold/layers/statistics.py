@@ -11,14 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tenfold.core.shapes import ConvSpec
+from tenfold.core.shapes import ConvSpec, at_a_time
 from tenfold.layers.answers import tensors
 from tenfold.layers.describe import describe
 from tenfold.layers.mode import in_mode
 
 __all__ = ["Moments", "moments"]
 
-# Neighbouring pixels correlate alike all over the images: a few of each batch tell S.
+# Neighbouring pixels correlate alike all over the images: a few of each batch tell S. Each takes its numbers
+# times the kernel's.
 _IMAGES_FOR_OFFSETS = 16
 
 
@@ -148,7 +149,8 @@ class _Tally:
         self.inp += (rows.T @ rows).double().cpu()
         self.positions += len(rows)
         if len(self.offsets) > 1:
-            few = _patches(given[:_IMAGES_FOR_OFFSETS], self.spec)
+            count = at_a_time((given.shape[-2], given.shape[-1]), _IMAGES_FOR_OFFSETS)
+            few = _patches(given[:count], self.spec)
             self.offsets += torch.einsum("nckl,ncml->km", few, few).double().cpu()
 
     def _add_gradient(self, gradient: Tensor) -> None:

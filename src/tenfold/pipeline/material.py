@@ -10,6 +10,7 @@ from itertools import chain
 
 from torch import Tensor, nn
 
+from tenfold.core.shapes import at_a_time
 from tenfold.data.dataset import Dataset, Splits, calibration_and_held_out, hold_out
 from tenfold.options import Options
 from tenfold.pipeline.planning import STATISTICS_BATCH
@@ -25,6 +26,7 @@ from tenfold.train.team import ALONE, Team
 __all__ = ["Material", "material_of"]
 
 _RE_ESTIMATION_PASSES = 2
+_FEWEST_RE_ESTIMATED = 16  # the last batch norms of a network may see a single pixel of each image
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,14 @@ class Material:
 
     def re_estimate(self, made: nn.Module) -> None:
         """Batch-norm statistics of `made` over a few differently augmented passes."""
+        height, width = self.images.shape[-2:]
+        together = max(at_a_time((height, width), STATISTICS_BATCH), _FEWEST_RE_ESTIMATED)
         passes = (
             augmented(
                 self.images,
                 self.data.preprocessing,
                 self.options.augmentation,
-                batch_size=STATISTICS_BATCH,
+                batch_size=together,
                 seed=self.options.seed + 1 + number,
             )
             for number in range(_RE_ESTIMATION_PASSES)

@@ -13,6 +13,7 @@ from tenfold.compression.layers import check_layers, with_kept
 from tenfold.compression.prepare import prepare
 from tenfold.core.errors import PlanError
 from tenfold.core.plan import Budget, Plan
+from tenfold.core.shapes import at_a_time
 from tenfold.data.dataset import Preprocessing
 from tenfold.deploy.clock import MachineClock
 from tenfold.layers.census import Census, census, check_finite
@@ -41,7 +42,7 @@ __all__ = [
 ]
 
 STATISTICS_BATCH = 125
-"""Images at a time of a pass that only looks."""
+"""Images at a time of a pass that only looks, if they are small; see `tenfold.core.shapes.at_a_time`."""
 
 _REFINEMENTS = 2
 
@@ -143,12 +144,11 @@ def surveyed(
     counted = census(model, preprocessing.apply(images[:1]))
     names = [layer.name for layer in counted.factorisable]
     tell("statistics", 0, 1)
-    batches = augmented(
-        images, preprocessing, options.augmentation, batch_size=STATISTICS_BATCH, seed=options.seed
-    )
+    channels, height, width = images.shape[1:]
+    together = at_a_time((height, width), STATISTICS_BATCH)
+    batches = augmented(images, preprocessing, options.augmentation, batch_size=together, seed=options.seed)
     found = {} if options.metric == "plain" else moments(model, batches, names, seed=options.seed)
     tell("statistics", 1, 1)
-    channels, height, width = images.shape[1:]
     layers = prepare(model, counted, found, metric=options.metric)
     return Survey(counted, layers, model, (channels, height, width))
 

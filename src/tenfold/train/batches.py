@@ -64,9 +64,15 @@ def _mixed(seed: int, number: int) -> int:
 def augmented(
     images: Tensor, preprocessing: Preprocessing, augmentation: Augmentation, *, batch_size: int, seed: int
 ) -> Iterator[Tensor]:
-    """One pass over uint8 `images` (n, channels, height, width) in order, varied and preprocessed."""
+    """One pass over uint8 `images` (n, channels, height, width) in order, varied and preprocessed.
+
+    A single image that is left over goes with the batch before it: batch norms cannot do with one.
+    """
     source = torch.Generator().manual_seed(seed)
-    for batch in images.split(batch_size):
+    batches = list(images.split(batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [images[-batch_size - 1 :]]
+    for batch in batches:
         yield _varied(batch, preprocessing, augmentation, source)
 
 
