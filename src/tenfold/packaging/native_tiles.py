@@ -35,7 +35,7 @@ def chunks(vectors: int, rows: int, cols: int) -> list[Chunk]:
 
     Example:
         >>> chunks(3, 32, 32)
-        [Chunk(times=1, vectors=2, height=1, width=4), Chunk(times=1, vectors=1, height=1, width=8)]
+        [Chunk(times=1, vectors=2, height=1, width=4), Chunk(times=1, vectors=1, height=1, width=11)]
     """
     alone, paired = (_tile(size, rows, cols)[0] for size in (1, 2))
     pairs = vectors // 2 if paired <= 2 * alone else 0
