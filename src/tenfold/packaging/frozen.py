@@ -22,6 +22,7 @@ from tenfold.packaging.folder import NEEDED, NEEDED_PROTECTED, put_contents
 from tenfold.packaging.icon import write_system_icon
 from tenfold.packaging.licences import put_licences, put_python_licence
 from tenfold.packaging.options import PackOptions
+from tenfold.packaging.system_licences import put_system_licences
 from tenfold_runner.card import Card
 from tenfold_runner.classify import Classifier
 from tenfold_runner.manifest import MANIFEST, manifest_of
@@ -134,6 +135,7 @@ def _build(contents: Contents, folder: Path, options: PackOptions, *, window: bo
             seal(folder / made.name)
         else:
             shutil.copytree(made, folder, symlinks=True, dirs_exist_ok=True)
+        put_system_licences(_of_the_system(order.work), folder)
     put_licences(("tenfold", *NEEDED, "pyinstaller"), folder)
     put_python_licence(folder)
     if options.passphrase is not None:
@@ -154,13 +156,19 @@ def _freeze(order: _Order, inside: list[Path]) -> Path:
         "one_file": order.options.one_file,
         "name": order.name,
         "icon": _icon(order),
-        "version_file": None,
     }
     (work / "order.json").write_text(json.dumps(settings))
     places = ["--distpath", str(work / "dist"), "--workpath", str(work / "build")]
     command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level", "WARN", *places]
     _run([*command, str(_SPEC), "--", str(work / "order.json")], work)
     return work / "dist" / (f"{order.name}{_ENDING}" if order.options.one_file else order.name)
+
+
+def _of_the_system(work: Path) -> list[Path]:
+    """The libraries that are in the program and came neither with Python nor from PyPI."""
+    sources = [Path(name) for name in json.loads((work / "sources.json").read_text(encoding="utf-8"))]
+    known = {Path(place).resolve() for place in (sys.prefix, sys.base_prefix, work)} - {Path("/usr")}
+    return [path for path in sources if not any(path.resolve().is_relative_to(place) for place in known)]
 
 
 def _run(command: list[str], work: Path) -> None:
