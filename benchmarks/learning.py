@@ -1,14 +1,14 @@
 """No pre-training: learning-compression beside what else the same number of epochs could be spent on.
 
-    TENFOLD_DATA=FOLDER python benchmarks/learning.py run [--only "resnet20 lc"] [--epochs 30] [--seeds 3] [OPTIONS]
+    TENFOLD_DATA=FOLDER python benchmarks/learning.py run [--only "resnet20 lc"] [--epochs 30] [OPTIONS]
     python benchmarks/learning.py table [--epochs 30]
 
-Every way ends with at most 30 % of the parameters and 33 % of the MACs, but for the dense network, and sees the
-training images `--epochs` times in all. OPTIONS are those of `tenfold learn`, for the ways of learning-compression.
-The chains trained from scratch are those of the run "lc" of the same seed, started from the fit of random kernels;
-"dense, then method A" trains two thirds of the epochs, then compresses and fine-tunes. Steps of the recovery there
-(220, half an epoch) are not counted. FOLDER holds cifar10.zip; Fashion-MNIST is found by its name; `small` needs
-no file and minutes.
+Every way ends with at most 30 % of the parameters and 33 % of the MACs, but for the dense network, and sees
+the training images `--epochs` times in all; `--seeds 3` takes three seeds. OPTIONS are those of `tenfold
+learn`, for the ways of learning-compression. The chains trained from scratch are those of the run "lc" of the
+same seed, started from the fit of random kernels. "dense, then method A" trains two thirds of the epochs,
+then compresses and fine-tunes; the steps of its recovery (220, half an epoch) are not counted. FOLDER holds
+cifar10.zip; Fashion-MNIST is found by its name; `small` is on digits, needs no file, and takes minutes.
 
 Results are kept in results/learning.json; what is there is not run again, and what was stopped goes on.
 """
@@ -19,10 +19,12 @@ import argparse
 import itertools
 import os
 import statistics
+from dataclasses import dataclass
 from pathlib import Path
 
-import runs
 from finetune import spread
+
+import runs
 
 BUDGET = ("--budget", "params=0.3", "--budget", "macs=0.33")
 NETWORKS = {
@@ -76,11 +78,14 @@ def cells() -> list[tuple[str, str]]:
     return [*whole, *itertools.product(PARTS_OF, PARTS)]
 
 
+@dataclass(frozen=True)
 class Cell:
     """The ways of one network, number of epochs and seed."""
 
-    def __init__(self, network: str, epochs: int, seed: int, options: list[str]) -> None:
-        self.network, self.epochs, self.seed, self.options = network, epochs, seed, options
+    network: str
+    epochs: int
+    seed: int
+    options: list[str]
 
     def run(self, way: str) -> dict:
         """What came of a way, from what is kept or from a run."""
@@ -102,7 +107,7 @@ class Cell:
         return self._keep(way, "compress", own)
 
     def _dense(self, epochs: int) -> dict:
-        """The network itself, trained by the loop that trains chains: a plan that names no layer keeps all."""
+        """The network itself, trained as chains are: a plan that names no layer keeps all."""
         plan = runs.RUNS / "dense.json"
         plan.parent.mkdir(exist_ok=True)
         plan.write_text("{}\n")
@@ -130,7 +135,7 @@ def learning_epochs(epochs: int) -> int:
 
 
 def phases(epochs: int) -> tuple[str, ...]:
-    """A third of the L steps without a constraint, two thirds under it; of an epoch each, or two in long trainings."""
+    """A third of the L steps without a constraint, two thirds under it; of one epoch, or two in long runs."""
     each = 1 if epochs < 60 else 2
     steps = learning_epochs(epochs) // each
     return ("--step-epochs", str(each), "--warm-up", str(steps // 3), "--steps", str(steps - steps // 3))
@@ -146,10 +151,8 @@ def table(results: dict[str, dict], epochs: int) -> str:
 
 def _rows(results: dict[str, dict], epochs: int, networks, ways) -> str:
     """Of one table."""
-    lines = [
-        "| network | way | test accuracy | beside dense | last epoch | parameters | MACs | epochs | seeds | minutes |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    columns = "network | way | test accuracy | beside dense | last epoch | parameters | MACs | epochs | seeds"
+    lines = [f"| {columns} | minutes |", "|---|---|---|---|---|---|---|---|---|---|"]
     for network, way in itertools.product(networks, ways):
         found = _of(results, network, way, epochs)
         if not found:
