@@ -49,6 +49,42 @@ def history() -> tuple[dict[str, Any], ...]:
     return tuple(rows)
 
 
+def learned_history() -> tuple[dict[str, Any], ...]:
+    """Learning-compression of two layers over four C steps, ten steps an epoch, that went back once."""
+    rows: list[dict[str, Any]] = []
+    for number in range(4):
+        for n in range(1, 11):
+            told = {"phase": "l step", "number": number, "step": 10 * number + n, "loss": 2 / (n + number)}
+            rows.append({**told, "penalty": 0.01 * n * number, "rate": 0.1 * 0.5**number / n})
+        chosen = number < 3
+        ranks = {"conv1": {"inp": 8 - number, "middle": 6, "out": 9}}
+        if number:
+            ranks["conv2"] = {"inp": 5, "middle": 4 + number, "out": 7}
+        trials = [("allocation", 0.8), ("tenfold", 0.6 + 0.2 * number)]
+        rows.append(
+            {
+                "phase": "c step",
+                "number": number,
+                "step": 10 * (number + 1),
+                "epoch": float(number + 1),
+                "mu": 0.01 * 3**number,
+                "feasibility": 0.8 / (1 + number),
+                "params": 5000 - 1000 * number,
+                "macs": 90_000,
+                "ranks": ranks,
+                "limits": {"params": 5050.0 - 1000 * number} if chosen else {},
+                "weakening": 0.5 if chosen else None,
+                "trials": [{"origin": x, "loss": loss} for x, loss in trials] if chosen else [],
+                "dense_accuracy": 90.0 + number,
+                "dense_loss": 0.3,
+                "compressed_accuracy": 80.0 + number,
+                "compressed_loss": 0.9 - 0.1 * number,
+            }
+        )
+    back = {"phase": "l step rollback", "number": 2, "step": 25, "rate": 0.01, "cause": "the loss is nan"}
+    return (*rows, back, {"phase": "epochs", "total": 7.0})
+
+
 def report(**changes: Any) -> Report:
     """What such a run reports."""
     values: dict[str, Any] = {

@@ -114,7 +114,10 @@ class TestWhole:
         assert [row["epoch"] for row in fits] == [2, 3, 4, 5, 6]
         assert [row["mu"] for row in fits] == pytest.approx([0.1, 0.1, 0.4, 1.6, 6.4])
         assert fits[-1]["feasibility"] < 0.2 < fits[1]["feasibility"]
-        assert fits[-1]["ranks"] == {n: list(c.rank) for n, c in made.plan.factorised.items()}
+        names = ("inp", "middle", "out")
+        chosen = made.plan.factorised.items()
+        assert fits[-1]["ranks"] == {n: dict(zip(names, c.rank, strict=True)) for n, c in chosen}
+        assert [row["step"] for row in fits] == [21 * epochs for epochs in (2, 3, 4, 5, 6)]
         assert {"dense_loss", "compressed_loss", "dense_accuracy", "compressed_accuracy"} <= set(fits[0])
 
     def test_the_budget_narrows_until_the_last_choice(self, made: Any) -> None:
@@ -130,6 +133,9 @@ class TestWhole:
         assert [row["step"] for row in steps] == list(range(1, len(steps) + 1))
         per_epoch = (400 - 60) // 16
         assert len(steps) == 6 * per_epoch
+        # The first budget is that of the whole network: nothing is constrained before the second fit.
+        assert not any(row["penalty"] for row in steps[: 3 * per_epoch])
+        assert all(row["penalty"] > 0 for row in steps[3 * per_epoch :])
 
     def test_rates_make_a_cycle_in_each_l_step_that_decays_over_them(self, made: Any) -> None:
         steps = rows(made.report, "l step")
@@ -230,6 +236,33 @@ class TestTightening:
             assert torch.allclose(chain_weights(found.model, name, fitted), fitted.weights[0].float())
             shipped = kernel_of(fitted, state.weights[name])
             assert float((state.weights[name] - shipped).norm()) > 0
+
+
+class TestTrained:
+    def test_a_plan_that_names_no_layer_trains_the_network_itself(self, dense: Any) -> None:
+        assert dense.report.after.params == dense.report.before.params
+        assert not dense.plan.factorised
+        assert dense.report.after.accuracy > 85
+        assert rows(dense.report, "epochs") == [{"phase": "epochs", "total": 6}]
+
+    @pytest.mark.parametrize("scheme", ["btd", "tt-tucker"])
+    def test_a_trained_network_is_compressed_in_few_epochs(
+        self, data: Splits, dense: Any, scheme: str
+    ) -> None:
+        asked = replace(options(warm_up=0, steps=2, choices=2), training=replace(QUICK.training, epochs=1))
+        found = learn(dense.model, data, budget=BUDGET, scheme=scheme, options=asked)
+        assert found.report.before.accuracy == dense.report.after.accuracy
+        assert found.report.after.params <= 0.5 * found.report.before.params
+        assert found.report.after.accuracy > dense.report.after.accuracy - 6
+        anew = learn(network(), data, budget=BUDGET, scheme=scheme, options=asked)
+        assert found.report.after.accuracy > anew.report.after.accuracy
+        assert {choice.scheme for choice in found.plan.factorised.values()} <= {scheme, "svd"}
+
+
+@pytest.fixture(scope="module")
+def dense(data: Splits) -> Any:
+    asked = replace(options(warm_up=0, steps=0), training=replace(QUICK.training, epochs=6))
+    return learn(network(), data, plan=Plan({}), options=asked)
 
 
 def chain_weights(model: nn.Module, name: str, fitted: Fitted) -> Tensor:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tenfold.data.source import load_data
     from tenfold.layers.census import Census, census
     from tenfold.options import Options
-    from tenfold.pipeline import Compressed, compress
+    from tenfold.pipeline import Compressed, compress, learn
     from tenfold.runs.saved import load
     from tenfold.schemes.base import Fit
     from tenfold.schemes.decompose import decompose
@@ -45,6 +45,7 @@ __all__ = [
     "compress",
     "decompose",
     "decompose_model",
+    "learn",
     "load",
     "load_data",
     "load_weights",
@@ -68,6 +69,7 @@ _HOMES = {
     "compress": "pipeline",
     "decompose": "schemes.decompose",
     "decompose_model": "compression.oneshot",
+    "learn": "pipeline",
     "load": "runs.saved",
     "load_data": "data.source",
     "load_weights": "zoo.weights",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,15 @@ import tenfold
 from jobs.test_resume import bare, command, environment, kill_in
 from tenfold.config import CompressSettings, LearnSettings, job_settings, read_toml, settings_of
 from tenfold.core.errors import BudgetError, PlanError, TenfoldError
+from tenfold.jobs.bench import bench_run
+from tenfold.jobs.compare import compare
 from tenfold.jobs.compress import resume
+from tenfold.jobs.export import export
 from tenfold.jobs.learn import run
 from tenfold.jobs.network import options_of
 from tenfold.jobs.record import read_record
+from tenfold.jobs.report import report
+from tenfold.jobs.shipped import shipped
 from tenfold.runs.directory import RunDirectory
 
 OPTIONS = {
@@ -92,6 +99,28 @@ def test_a_finished_run_is_left_as_it_is(learned: RunDirectory) -> None:
     assert learned.report.read_bytes() == before
 
 
+def test_what_is_done_with_a_compress_job_is_done_with_it(learned: RunDirectory, tmp_path: Path) -> None:
+    copy = RunDirectory(shutil.copytree(learned.path, tmp_path / "run"))
+    found = shipped(copy.path)
+    assert found.original is not None
+    assert sum(p.numel() for p in found.original.parameters()) == copy.read_report().before.params
+    exported = export(copy.path, tmp_path / "again.onnx")
+    assert exported.difference < 1e-4
+    assert exported.original is not None
+    benched = bench_run(copy.path, batches=(1,), threads=(1,))
+    assert benched.layers
+    copy.path.joinpath("report.html").unlink()
+    assert "Learning-compression" in report(copy.path).path.read_text()
+
+
+def test_two_of_them_are_compared(learned: RunDirectory, tmp_path: Path) -> None:
+    other = RunDirectory(shutil.copytree(learned.path, tmp_path / "other"))
+    other.write_report(replace(other.read_report(), settings={**other.read_report().settings, "mu": 7.0}))
+    found = compare([learned.path, other.path], tmp_path / "page.html")
+    assert next(row for row in found.settings if row.title == "mu").differs
+    assert next(row for row in found.measures if "epochs" in row.title).values == ("4.0", "4.0")
+
+
 def test_its_plan_can_be_given_to_another_run(
     asked: dict[str, Any], learned: RunDirectory, tmp_path: Path
 ) -> None:
@@ -113,6 +142,8 @@ def test_what_is_wrong_is_said_before_the_work(asked: dict[str, Any], tmp_path: 
         few = LearnSettings.make({**asked, "budget": ["params=0.01"], "out": out})
         run(few, lambda phase, *_: told.append(phase))
     assert "learn" not in told
+    with pytest.raises(BudgetError, match="cannot limit milliseconds"):
+        LearnSettings.make({**asked, "budget": ["params=0.5", "latency=0.5"], "out": out})
     (tmp_path / "plan.json").write_text('{"33": null}')
     with pytest.raises(PlanError, match="no layer '33'"):
         run(LearnSettings.make({**asked, "budget": {}, "plan": tmp_path / "plan.json", "out": out}))
@@ -152,14 +183,22 @@ def test_every_setting_reaches_the_pipeline() -> None:
 LONG = {"warm_up": 2, "steps": 4, "step_epochs": 8, "choices": 3, "epochs": 40, "schedule": "cosine-cyclic"}
 
 
+MOMENTS = {
+    "allocation": ("statistics", "learn", "learn", "learn", "train", "evaluate", "export"),
+    "evbmf+bayes": ("search", "learn", "search", "search", "learn", "train"),
+}
+
+
 @pytest.mark.slow
-def test_a_killed_job_ends_with_the_same_bits(asked: dict[str, Any], tmp_path: Path) -> None:
-    arguments, env = words({**asked, **LONG}), environment(tmp_path)
+@pytest.mark.parametrize("ranks", MOMENTS)
+def test_a_killed_job_ends_with_the_same_bits(asked: dict[str, Any], tmp_path: Path, ranks: str) -> None:
+    arguments = words({**asked, **LONG, "ranks": ranks, "rank_trials": 8})
+    env = environment(tmp_path)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     subprocess.run([*command(*arguments), "--out", str(whole)], check=True, capture_output=True, env=env)
     draw = random.Random(0)
     started = subprocess.Popen([*command(*arguments), "--out", str(killed)], env=env)
-    for phase in ("statistics", "learn", "learn", "learn", "train", "evaluate", "export"):
+    for phase in MOMENTS[ranks]:
         kill_in(phase, killed, started, draw.uniform(0, 1))
         resumable = (killed / "job.toml").exists()
         started = subprocess.Popen(command("resume", str(killed)), env=env) if resumable else started

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from page_reading import numbers, words
-from tenfold.plots.curves import Curve, Point, Snapshot, _binned, _corners, curve_figure, cycle_ends
+from tenfold.plots.curves import Curve, Point, Snapshot, curve_figure, cycle_ends
+from tenfold.plots.thinned import binned, corners
 
 
 def curve(rates: list[float], **more: object) -> Curve:
@@ -69,23 +70,23 @@ def test_losses_that_are_no_numbers_are_left_out() -> None:
 def test_bins_keep_means_and_extremes() -> None:
     steps = np.arange(1.0, 1001.0)
     values = np.where(steps == 700, 50.0, steps % 2)
-    middle, mean, low, high = _binned(steps, values)
+    middle, mean, low, high = binned(steps, values)
     assert len(middle) == 250
     assert middle[0] == 2.5  # of steps 1 to 4
     assert mean[0] == 0.5
     assert (low.min(), high.max()) == (0.0, 50.0)
-    same = _binned(steps[:250], values[:250])
+    same = binned(steps[:250], values[:250])
     assert all(len(part) == 250 for part in same)
     assert np.array_equal(same[1], values[:250])
 
 
 def test_corners_keep_every_jump_of_a_rate() -> None:
     rates = np.array(cosine(7, 1000))
-    places = list(_corners(rates))
+    places = list(corners(rates))
     assert places == sorted(set(places))
     assert len(places) <= 1000
     assert {0, 999, 1000, 1999, 6999} <= set(places)
-    assert list(_corners(rates[:500])) == list(range(500))
+    assert list(corners(rates[:500])) == list(range(500))
 
 
 def test_long_trainings_are_no_heavier() -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from conformance import ROUNDING, noise, planted
 from tenfold.algebra.hooi import tucker2
 from tenfold.algebra.tensor_train import contract_train, tt_svd
 from tenfold.core.outcome import Outcome
-from tenfold.core.shapes import ConvSpec, Stage
+from tenfold.core.shapes import ConvSpec, Stage, params
 from tenfold.schemes.tt import Tt, TtTucker
 
 WEIGHT = noise(9, 8, 3, 2, seed=1)
@@ -64,6 +64,26 @@ def test_errors_lie_below_the_summed_tails_and_the_starts(rank):
         error = scheme.fit(WEIGHT, rank).error
         assert max(tails) ** 0.5 - ROUNDING <= error <= min(sum(tails) ** 0.5, start) + ROUNDING
         assert scheme.fit(WEIGHT, rank, sweeps=0).error == pytest.approx(start, rel=1e-10)
+
+
+def test_the_composite_is_solved_jointly():
+    # A train of a frozen Tucker core is where it starts, not where it ends.
+    for rank in ((3, 5, 4), (5, 6, 5)):
+        start, found = (TtTucker().fit(WEIGHT, rank, sweeps=sweeps).error for sweeps in (0, 200))
+        assert found < 0.999 * start
+
+
+def test_pointwise_neighbours_are_one_stage():
+    # Tucker outside (I -> q, p -> O) and a whole train inside (q -> r1, ..., r3 -> p) would be six stages.
+    for inp, middle, out in product(range(1, 9), range(1, 17), range(1, 10)):
+        spec = ConvSpec(9, 8, (3, 2))
+        rank = TtTucker().clip(spec, (inp, middle, out))
+        stages = TtTucker().layout(spec, rank)
+        pointwise = [stage.kernel == (1, 1) for stage in stages]
+        assert not any(one and other for one, other in pairwise(pointwise))
+        q, t, p = rank
+        whole = (Stage(q, 8), Stage(q, q), Stage(t, q, (3, 1)), Stage(p, t, (1, 2)), Stage(p, p), Stage(9, p))
+        assert params(stages, bias=False) < params(whole, bias=False)
 
 
 def test_outcomes():

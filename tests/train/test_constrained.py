@@ -53,6 +53,8 @@ def test_one_step_goes_down_the_loss_and_the_penalty() -> None:
     for own, other in zip(net.parameters(), reference.parameters(), strict=True):
         assert torch.allclose(own, other.detach() - 0.1 * other.grad, atol=1e-6)
     assert made.loss == pytest.approx(float(loss.detach()), rel=1e-5)  # without the penalty
+    pull = 0.7 / 2 * (network()[0].weight - centre).square().sum()
+    assert made.penalty == pytest.approx(float(pull.detach()), rel=1e-5)
 
 
 def test_at_large_mu_kernels_go_to_their_centres() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tenfold.config.network import SchemeName
 from tenfold.config.training import TrainingSettings
+from tenfold.core.errors import BudgetError
 from tenfold.core.names import LearnedRanks, ScheduleName
 
 __all__ = ["LearnSettings"]
@@ -69,3 +70,13 @@ class LearnSettings(TrainingSettings):
     schedule: ScheduleName = Field(
         "exp-cyclic", description="Learning rate of the training of the chains, step by step."
     )
+
+    @model_validator(mode="after")
+    def _budget_of_counts(self) -> LearnSettings:
+        """Refuse a budget that ranks of kernels which still change cannot be timed for."""
+        if "latency_ms" in self.budget:
+            raise BudgetError(
+                "budget latency: learning-compression cannot limit milliseconds, for ranks change while it "
+                "runs; limit macs or params here, or compress the network that it makes to a latency"
+            )
+        return self

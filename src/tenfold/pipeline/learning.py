@@ -27,7 +27,7 @@ from tenfold.compression.lc import (
 from tenfold.compression.oneshot import apply_
 from tenfold.compression.prepare import prepare
 from tenfold.compression.stored import fits_from_rows, fits_to_rows
-from tenfold.core.plan import Budget, Plan
+from tenfold.core.plan import Budget, Choice, Plan
 from tenfold.core.report import Measures, Report
 from tenfold.data.dataset import Splits, hold_out
 from tenfold.options import Options
@@ -40,6 +40,7 @@ from tenfold.pipeline.planning import Survey, dtype_of, in_float32
 from tenfold.pipeline.session import Session
 from tenfold.pipeline.whole import Compressed
 from tenfold.runs.checkpoint import Checkpoint
+from tenfold.schemes.registry import get_scheme
 from tenfold.search.tried import Tried
 from tenfold.train.constrained import Stretch, kernels_of, learn_, stretch_rates
 from tenfold.train.loop import Rollback, Row, Step, fill_, tensors_of
@@ -76,10 +77,28 @@ def learn(
         each step of training between them, and one "epochs" that counts all.
 
     Raises:
-        BudgetError: the budget cannot be met.
+        BudgetError: the budget cannot be met, or limits latency.
+        DataError: ranks are to be chosen by held-out images, and there are none.
         PlanError, RankError: the plan does not fit the network.
         NonFiniteError: the network holds NaN or inf, or training diverged at any rate.
         RunError: the checkpoint cannot be read or written, or is of another network or other images.
+
+    Example:
+        An L step of one epoch, on a few digits:
+
+        >>> import torch
+        >>> from tenfold import Options, Splits, build, learn, load_data
+        >>> from tenfold.options import Learning
+        >>> from tenfold.train.recover import Recovery
+        >>> from tenfold.train.supervised import Training
+        >>> digits = load_data("digits")
+        >>> few = Splits(digits.train.subset(torch.arange(128)), digits.test, digits.preprocessing)
+        >>> options = Options(metric="plain", calibration=32, workers=1, recovery=Recovery(steps=0),
+        ...     learning=Learning(Training(precision="float32"), epochs=1, warm_up=0, steps=1, choices=1))
+        >>> model = build("small", classes=10, channels=1)
+        >>> made = learn(model, few, budget=Budget(params=0.3), options=options)
+        >>> made.report.after.params <= 0.3 * made.report.before.params
+        True
     """
     session = session or Session()
     material = material_of(in_float32(model), data, options or Options())
@@ -245,15 +264,17 @@ class _Learning:
         apply_(made, state.fits)
         counted = self._measuring.counted(made)
         chosen = self._chosen
+        steps = sum(len(part) for part in self._rates[: state.number + 1])
         return {
             "phase": "c step",
             "number": state.number,
-            "epoch": sum(len(part) for part in self._rates[: state.number + 1]) / self._per_epoch,
+            "step": steps,
+            "epoch": steps / self._per_epoch,
             "mu": mu,
             "feasibility": state.feasibility,
             "params": counted.params,
             "macs": counted.macs,
-            "ranks": {name: list(fitted.choice.rank) for name, fitted in state.fits.items()},
+            "ranks": {name: _named(fitted.choice) for name, fitted in state.fits.items()},
             "limits": chosen.limits if chosen else {},
             "weakening": chosen.weakening if chosen else None,
             "trials": [_trial(trial) for trial in chosen.tried] if chosen else [],
@@ -312,6 +333,11 @@ class _Numbered:
         self.checkpoint.save(_L_STEP, {**state, "number": self.number})
 
 
+def _named(choice: Choice) -> dict[str, int]:
+    """The parts of a rank by name."""
+    return dict(zip(get_scheme(choice.scheme).rank_names, choice.rank, strict=True))
+
+
 def _trial(trial: Tried) -> dict[str, Any]:
     """One plan that was tried, for the history."""
     return {"origin": trial.origin, "loss": trial.loss, "accuracy": trial.accuracy, "costs": trial.costs}
@@ -325,6 +351,7 @@ def _told(number: int, before: int, row: Row) -> Iterator[dict[str, Any]]:
             "number": number,
             "step": before + row.step,
             "loss": row.loss,
+            "penalty": row.penalty,
             "rate": row.rate,
         }
     elif isinstance(row, Rollback):

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from tenfold.plots.theme import GRID, INK, MUTED, SERIES, draw, log_if_wide
+from tenfold.plots.thinned import binned, corners
 
 __all__ = ["Curve", "Point", "Snapshot", "curve_figure", "cycle_ends"]
 
-_BINS = 250  # more points than that are one line, only heavier
 _FLAT = 1e-9  # relative change of a rate below which it stands still
-
-_Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -118,7 +114,7 @@ def _loss(axes: Axes, curve: Curve, label: str) -> None:
     kept = np.isfinite(losses)
     lines: list[Any] = []
     if kept.any():
-        middle, mean, low, high = _binned(steps[kept], losses[kept])
+        middle, mean, low, high = binned(steps[kept], losses[kept])
         if len(middle) < kept.sum():
             axes.fill_between(middle, low, high, color=SERIES[0], alpha=0.2, linewidth=0)
         log_if_wide(axes, "y", [*low, *high])
@@ -126,7 +122,7 @@ def _loss(axes: Axes, curve: Curve, label: str) -> None:
     axes.set_ylabel(label)
     second = axes.twinx()
     second.spines["right"].set_visible(True)
-    places = _corners(rates)
+    places = corners(rates)
     lines += second.plot(
         steps[places], rates[places], color=SERIES[1], linewidth=1.0, linestyle="--", label="learning rate"
     )
@@ -168,28 +164,3 @@ def _marks(axes: Axes, curve: Curve) -> None:
             color=INK,
             bbox={"facecolor": GRID, "edgecolor": "none", "pad": 1, "alpha": 0.7},
         )
-
-
-def _binned(steps: _Numbers, values: _Numbers) -> tuple[_Numbers, _Numbers, _Numbers, _Numbers]:
-    """(step, mean, smallest, largest) of at most `_BINS` equal stretches."""
-    if len(steps) <= _BINS:
-        return steps, values, values, values
-    begins = np.linspace(0, len(steps), _BINS, endpoint=False).astype(int)
-    counts = np.diff(np.append(begins, len(steps)))
-    return (
-        np.add.reduceat(steps, begins) / counts,
-        np.add.reduceat(values, begins) / counts,
-        np.minimum.reduceat(values, begins),
-        np.maximum.reduceat(values, begins),
-    )
-
-
-def _corners(values: _Numbers) -> Sequence[int]:
-    """Places that keep every jump of a curve: first, smallest, largest and last of each stretch."""
-    if len(values) <= 4 * _BINS:
-        return range(len(values))
-    kept: set[int] = set()
-    for stretch in np.array_split(np.arange(len(values)), _BINS):
-        part = values[stretch]
-        kept |= {int(stretch[place]) for place in (0, part.argmin(), part.argmax(), -1)}
-    return sorted(kept)

@@ -139,9 +139,16 @@ def _held_out_accuracy(report: Report) -> float | None:
     return next(iter(chosen or [x.accuracy for x in history.judgements[-1:]]), None)
 
 
+def _epochs(report: Report) -> float | None:
+    """All epochs of a network that was learned."""
+    learned = read_history(report.history).learned
+    return learned.epochs if learned else None
+
+
 _OTHERS: tuple[tuple[str, str, bool, Callable[[Report], float | None]], ...] = (
     ("test accuracy of the last epoch, %", ".2f", True, _last_accuracy),
     ("held-out accuracy, %", ".2f", True, _held_out_accuracy),
+    ("epochs in all, without pre-training", ",.1f", False, _epochs),
     ("time, seconds", ",.0f", False, lambda report: sum(report.seconds.values()) or None),
 )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from tenfold.core.errors import RunError
 from tenfold.plots.curves import Curve, Point, Snapshot
+from tenfold.reporting.learned import Learned, read_learned
 
 __all__ = ["Cycle", "History", "Judgement", "Rollback", "read_history"]
 
@@ -54,6 +55,7 @@ class History:
         training: its curve, or None.
         cycles: snapshots of the training.
         rollbacks: of the training.
+        learned: learning-compression, if there was any.
     """
 
     judgements: tuple[Judgement, ...]
@@ -61,6 +63,7 @@ class History:
     training: Curve | None
     cycles: tuple[Cycle, ...]
     rollbacks: tuple[Rollback, ...]
+    learned: Learned | None = None
 
 
 def read_history(rows: Iterable[Mapping[str, Any]]) -> History:
@@ -99,7 +102,7 @@ def _sorted(rows: list[Mapping[str, Any]]) -> History:
     )
     start = judgements[-1].accuracy if judgements else None
     training = _curve(rows, "training", cycles, rollbacks, start)
-    return History(judgements, _curve(rows, "recovery"), training, cycles, rollbacks)
+    return History(judgements, _curve(rows, "recovery"), training, cycles, rollbacks, read_learned(rows))
 
 
 def _cycle(row: Mapping[str, Any]) -> Cycle:

@@ -11,6 +11,7 @@ from tenfold.plots.curves import Curve, curve_figure, cycle_ends
 from tenfold.reporting.blocks import Figure, Page, Section, Table
 from tenfold.reporting.history import History, read_history
 from tenfold.reporting.layer_section import layer_section, planned_section
+from tenfold.reporting.learned_section import learned_section
 from tenfold.reporting.measures import LATENCY_NOTE, MEASURES, compared, written
 from tenfold.reporting.record import Record
 from tenfold.reporting.search_section import search_section
@@ -32,6 +33,7 @@ def run_page(record: Record) -> Page:
     sections = (
         Section("result", "Before and after", _result(report, history)),
         layer_section(report.layers) if report else planned_section(record.plan),
+        *((learned_section(history.learned),) if history.learned else ()),
         Section("recovery", "Recovery without labels", _recovery(history.recovery)),
         Section("training", "Fine-tuning", _training(history)),
         search_section(record.search),

@@ -96,7 +96,7 @@ def learn_(
         running: see `Running`.
 
     Yields:
-        A `Step` a step, its loss the cross-entropy alone; a `Rollback` where one was needed; `Ended` last.
+        A `Step` a step, its loss the cross-entropy alone, the penalty apart; a `Rollback` where one was needed; `Ended` last.
 
     Raises:
         NonFiniteError: the loss blows up at any rate.
@@ -119,7 +119,8 @@ def learn_(
                 logits = model(batch).float()
             labels = data.labels[places]
             found = functional.cross_entropy(logits, labels, label_smoothing=settings.smoothing)
-            return Loss(found + penalty(kernels), found)
+            pull = penalty(kernels)
+            return Loss(found + pull, found, pull)
 
         most = 1 / penalty.mu if penalty.mu > 0 else math.inf
         descent = Descent(

@@ -40,11 +40,13 @@ class Step:
         step: steps made, from 1.
         loss: of its batch, before the step.
         rate: learning rate.
+        penalty: what was minimised beside the loss.
     """
 
     step: int
     loss: float
     rate: float
+    penalty: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,12 @@ class Loss(NamedTuple):
     Attributes:
         total: a scalar that the parameters were computed into.
         told: a scalar that is recorded and that must not blow up.
+        penalty: a scalar of `total` that is recorded too, the same in all processes; None for 0.
     """
 
     total: Tensor
     told: Tensor
+    penalty: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -207,7 +211,8 @@ class Loop:
         self._step = step
         if self._average:
             self._averaged(self._average, [p.detach() for p in self._model.parameters()], step)
-        return [Step(step, told, rate), *(self._snapshot() if step in self._settings.ends else ())]
+        penalty = 0.0 if loss.penalty is None else float(loss.penalty.detach())
+        return [Step(step, told, rate, penalty), *(self._snapshot() if step in self._settings.ends else ())]
 
     def _descended(self, loss: Tensor, rate: float) -> bool:
         """One step of the optimiser, unless the gradient is not finite."""
