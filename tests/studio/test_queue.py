@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from studio_samples import QUICK, Desk
+from studio_samples import Desk
 from tenfold.config import read_toml
 from tenfold.core.errors import TenfoldError
 from tenfold.studio import queue as queue_module
@@ -19,7 +19,6 @@ from tenfold.studio.errors import JobError, RightsError, SessionError, StorageEr
 from tenfold.studio.process import Process
 from tenfold.studio.queue import Queue
 from tenfold.studio.sessions import Session
-from tenfold.studio.store import Store
 
 VALUES = {"arch": "resnet20", "data": "digits", "budget": {"params": 0.5}}
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -111,8 +110,7 @@ class TestList:
             with pytest.raises(JobError, match="take 1 to 64"):
                 desk.queue.set_at_once(desk.session, count)
         desk.queue.set_at_once(desk.session, 3)
-        desk.store.close()
-        desk.store = Store(desk.store.path, hasher=QUICK)
+        desk.reopen()
         assert desk.queue.at_once == 3
 
 

@@ -14,10 +14,9 @@ from typing import Any
 
 import pytest
 
-from studio_samples import PASSWORD, QUICK, Desk, open_desk
+from studio_samples import Desk
 from tenfold.runs.directory import RunDirectory
 from tenfold.studio import queue as queue_module
-from tenfold.studio.store import Store
 
 LONG = 100_000  # steps of a recovery that does not end by itself
 OPENS = """
@@ -126,7 +125,7 @@ def test_a_killed_job_says_so_and_goes_on(desk: Desk, sample: dict[str, Any]) ->
 
 
 def test_what_a_kill_left_without_settings_stays_and_a_new_folder_is_taken(
-    self, desk: Desk, sample: dict[str, Any], tmp_path: Path
+    desk: Desk, sample: dict[str, Any], tmp_path: Path
 ) -> None:
     desk.queue.add(desk.session, "compress", sample, tmp_path / "run")
     desk.poll_until(lambda: (tmp_path / "run" / "events.jsonl").exists())
@@ -155,11 +154,11 @@ def test_a_folder_removed_under_a_job(desk: Desk, sample: dict[str, Any]) -> Non
 
 
 def test_a_full_disk(desk: Desk, sample: dict[str, Any]) -> None:
-    """A limit on the size of files stands in for a full disk."""
+    """A limit on the size of files stands in for a full disk; the log keeps below it."""
     desk.queue.add(desk.session, "compress", {**sample, "recovery_steps": 1500})
     desk.until_recovering()
     pid = desk.queue._running[1].process.pid
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))
     assert desk.until_over().state == "failed"
     assert "File too large; free space" in desk.job().error
     desk.queue.resume(desk.session, 1)  # space was freed
@@ -167,37 +166,32 @@ def test_a_full_disk(desk: Desk, sample: dict[str, Any]) -> None:
 
 
 def test_the_program_is_killed_then_the_job_too(desk: Desk, sample: dict[str, Any]) -> None:
-    desk.queue.add(desk.session, "compress", {**sample, "recovery_steps": 3000})
-    path = desk.store.path
+    desk.queue.add(desk.session, "compress", {**sample, "recovery_steps": 1500})
     desk.store.close()
-    killed = subprocess.Popen([sys.executable, "-c", OPENS, str(path)], stdout=subprocess.PIPE, text=True)
+    call = [sys.executable, "-c", OPENS, str(desk.store.path)]
+    killed = subprocess.Popen(call, stdout=subprocess.PIPE, text=True)
     assert killed.stdout is not None
     assert killed.stdout.readline() == "recovering\n"
     killed.kill()
     killed.communicate()
-    found = open_desk(path)
-    assert found.job().state == "running"
-    found.poll_until(lambda: found.queue.progress(found.session, 1).left_s is not None)
-    found.store.close()
-    found = open_desk(path)
-    os.kill(found.queue._running[1].process.pid, signal.SIGKILL)  # with the computer, as it were
-    found.poll_until(lambda: found.job().over)
-    assert found.job().state == "interrupted"
-    assert "go on with it" in found.job().error
-    found.queue.resume(found.session, 1)
-    assert found.until_over().state == "done"
-    found.store.close()
-    desk.store = Store(path, hasher=QUICK)
+    desk.reopen()
+    assert desk.job().state == "running"
+    desk.poll_until(lambda: desk.queue.progress(desk.session, 1).left_s is not None)
+    desk.reopen()
+    os.kill(desk.queue._running[1].process.pid, signal.SIGKILL)  # with the computer, as it were
+    desk.until_over()
+    assert desk.job().state == "interrupted"
+    assert "go on with it" in desk.job().error
+    desk.queue.resume(desk.session, 1)
+    assert desk.until_over().state == "done"
 
 
 def test_a_job_that_ended_without_the_program_is_done(desk: Desk, sample: dict[str, Any]) -> None:
     desk.queue.add(desk.session, "compress", sample)
     desk.queue.poll()
     process = desk.queue._running[1].process
-    path = desk.store.path
     desk.store.close()
     while not process.ended():
         time.sleep(0.1)
-    desk.store = Store(path, hasher=QUICK)
-    desk.session = desk.store.accounts.login("Ada", PASSWORD)
+    desk.reopen()
     assert desk.job().state == "done"

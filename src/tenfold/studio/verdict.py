@@ -17,6 +17,7 @@ State = Literal["queued", "running", "done", "failed", "cancelled", "interrupted
 a user; interrupted from outside, with the program or the computer. Any but done can be gone on with."""
 
 _CTRL_C = (130, -2)
+_FULL_MIB = 1
 _LONGEST = 2000  # signs of an error
 
 
@@ -115,5 +116,7 @@ def _room(run: Path) -> str:
     """How full the disk is."""
     for folder in (run, *run.parents):
         if folder.is_dir():
-            return f"{shutil.disk_usage(folder).free / 2**20:,.0f} MiB are free in {folder}"
+            free = shutil.disk_usage(folder).free / 2**20
+            full = "the disk is full: " if free < _FULL_MIB else ""
+            return f"{full}{free:,.0f} MiB are free in {folder}"
     return f"there is no folder above {run}"
