@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from tenfold.studio.errors import StudioError
+from tenfold.studio.errors import OccupiedError, StorageError, StudioError
 from tenfold.studio.store import Store
 
 __all__ = ["DisplayError", "open_studio", "restore_backup"]
@@ -31,7 +31,7 @@ def open_studio(data: Path | None = None) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from tenfold.studio.ui.window import Window
 
-    window = Window(Store(data))
+    window = Window(_opened(data))
     window.mainloop()
 
 
@@ -45,6 +45,18 @@ def restore_backup(data: Path | None = None) -> Path:
         StorageError: the data folder is in use, or has no backup.
     """
     return Store.restore(data)
+
+
+def _opened(data: Path | None) -> Store:
+    """The data folder; where its database is broken, the error says how to go back to the last start."""
+    try:
+        return Store(data)
+    except OccupiedError:
+        raise
+    except StorageError as error:
+        raise StorageError(
+            f"{error}; where there is a backup, tenfold studio --restore puts it in its place"
+        ) from None
 
 
 def _check_display() -> None:

@@ -225,7 +225,7 @@ def _table(master: tk.Misc, columns: dict[tuple[str, int], str]) -> ttk.Treeview
     for (name, width), title in columns.items():
         table.heading(name, text=title, anchor="w")
         table.column(name, width=width, minwidth=60, anchor="w")
-    fit_columns(table, dict(columns))
+    fit_columns(table, dict(columns.keys()))
     bar = ttk.Scrollbar(frame, command=table.yview)
     table.configure(yscrollcommand=bar.set)
     bar.pack(side="right", fill="y")

@@ -168,6 +168,7 @@ class LoginScreen(_Screen):
     def press(self) -> None:
         """Try them."""
         name, password = self.form.text("name"), self.form.text("password")
+        self.form.say("")
         self.form.hold(True)
         self.window.stored.run(
             lambda: self.window.store.accounts.login(name, password), self.window.enter, self.refused
@@ -222,6 +223,7 @@ class LockScreen(LoginScreen):
         password, session = self.form.text("password"), self.window.session
         if session is None:
             return
+        self.form.say("")
         self.form.hold(True)
 
         def unlocked() -> Session:

@@ -233,10 +233,12 @@ class PackagePage(Page):
             ttk.Entry(row, textvariable=variable, width=32).pack(side="left")
         self._icon_row = ttk.Frame(frame)
         ttk.Label(self._icon_row, text=_("Icon"), width=14).pack(side="left")
-        ttk.Entry(self._icon_row, textvariable=self._icon, width=32).pack(side="left", padx=(0, 6))
-        ttk.Button(
+        browse = ttk.Button(
             self._icon_row, text=_("Browse ..."), bootstyle="secondary-outline", command=self._choose_icon
-        ).pack(side="left")
+        )
+        icon = ttk.Entry(self._icon_row, textvariable=self._icon, width=32)
+        icon.pack(side="left", fill="x", expand=True, padx=(0, 6))
+        browse.pack(side="right", before=icon)  # what comes last becomes narrow where there is no room
         self._one = ttk.Checkbutton(
             frame, text=_("One file that unpacks itself at each start"), variable=self._one_file
         )

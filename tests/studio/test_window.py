@@ -1,0 +1,276 @@
+"""The window, used as a person uses it, on a screen of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from studio_samples import PASSWORD, QUICK, failed
+from tenfold.config import settings_of
+from tenfold.studio.accounts import Accounts
+from tenfold.studio.form import METHODS, Form
+from tenfold.studio.manual import articles
+from tenfold.studio.store import Store
+from tenfold.studio.ui.login import ChangeScreen, FirstScreen, LockScreen, LoginScreen
+from tenfold.studio.ui.shell import PAGES
+from window_driver import Heartbeat, User, screen, seen
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def display():
+    with screen() as name:
+        yield name
+
+
+@pytest.fixture
+def user(display, tmp_path, surroundings, monkeypatch):
+    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    found = User.at(tmp_path / "data")
+    yield found
+    found.leave()
+
+
+def test_the_first_start_makes_the_administrator(user):
+    assert isinstance(user.window._screen, FirstScreen)
+    user.fill(name="Ada", password=PASSWORD, again=PASSWORD + "!")
+    user.press()
+    assert "differ" in user.message
+    user.fill(name="Ada", password="short", again="short")
+    user.press()
+    user.until(lambda: user.message and "differ" not in user.message)
+    assert user.window.shell is None
+    user.begin()
+    assert user.window.user.administrator
+    assert user.window.shell.page == "new"
+    user.window.log_out()
+    assert isinstance(user.window._screen, LoginScreen)
+    assert user.window._screen.form.text("name") == "Ada"
+
+
+def test_wrong_passwords_are_refused_and_then_throttled_even_after_a_restart(user, tmp_path):
+    user.begin()
+    user.window.log_out()
+    user.log_in("Ada", "wrong and long")
+    user.until(lambda: user.message)
+    assert "too many" not in user.message
+    assert user.window._screen.form.text("password") == ""
+    for ago_s in range(50_000, -1, -5_000):  # far enough from each other to be looked at
+        when = time.time() - ago_s
+        failed(Accounts(user.window.store._database, hasher=QUICK, now=lambda when=when: when), "Ada")
+    user.window.close()
+    user.window = User.at(tmp_path / "data").window
+    user.log_in("Ada", PASSWORD)
+    user.until(lambda: user.message)
+    assert "too many failed logins; try again in" in user.message
+    assert str(user.window._screen.form.button.cget("state")) == "disabled"
+    first = user.message
+    user.until(lambda: user.message != first)  # the seconds are counted down
+    assert user.window.shell is None
+
+
+def test_the_screen_locks_itself_and_opens_again(user):
+    user.begin()
+    user.window.session.idle_s = 0.2
+    user.until(lambda: isinstance(user.window._screen, LockScreen))
+    assert not user.window.shell.winfo_ismapped()
+    assert "New job" not in user.texts()
+    user.window.session.idle_s = 600
+    user.fill(password="wrong and long")
+    user.press()
+    user.until(lambda: user.message)
+    assert not user.window.shell.winfo_ismapped()
+    user.fill(password=PASSWORD)
+    user.press()
+    user.until_in()
+    assert "New job" in user.texts()
+
+
+def test_a_given_password_is_changed_before_anything_else(user):
+    user.begin()
+    page = user.open("accounts")
+    page.add("Grace", administrator=False)
+    user.until(lambda: page.given.get())
+    given = page.given.get()
+    user.until(lambda: page.users.exists("Grace"))
+    user.window.log_out()
+    user.log_in("Grace", given)
+    user.until(lambda: isinstance(user.window._screen, ChangeScreen))
+    assert user.window.shell is None
+    user.fill(old=given, new=f"{PASSWORD} or so", again=f"{PASSWORD} or so")
+    user.press()
+    user.until_in()
+    page = user.open("accounts")
+    assert not hasattr(page, "users")
+    assert "Change password" in user.texts(page)
+
+
+def test_every_setting_is_a_field_and_an_article(user):
+    user.begin()
+    form = user.open("new").parameters
+    for method, schema in METHODS.items():
+        given = Form({"method": method})
+        for setting in settings_of(schema):
+            for name, wanted in setting.needs.items():
+                given.set(name, wanted[0] if wanted else "1")
+        user.page.load(given)
+        form.show_expert(True)
+        for setting in settings_of(schema):
+            if setting.name == "method":
+                continue
+            form.open_at(setting.name)
+            user.until(
+                lambda name=setting.name: name in form._rows and form._rows[name].frame.winfo_ismapped()
+            )
+            form._asked(setting.name)
+            user.look(0)
+            assert user.window.shell.page == "manual"
+            assert user.page.key == setting.name
+            assert setting.help.split(":")[0][:30] in user.page.text.get("1.0", "end")
+            user.window.open("new")
+    manual = user.open("manual")
+    rows = [row for group in manual.table.get_children() for row in manual.table.get_children(group)]
+    assert sorted(rows) == sorted(article.key for article in articles())
+    manual.sought.set("label smoothing")
+    assert manual.key == "smoothing"
+    manual._set.invoke()
+    user.until(lambda: user.window.shell.page == "new")
+
+
+def test_what_is_wrong_is_said_beside_its_field(user):
+    user.begin()
+    form = user.open("new").parameters
+    user.page.load(Form({"arch": "small", "data": "digits", "budget": {"params": 0.5}, "epochs": 1}))
+    form.open_at("epochs")
+    user.until(lambda: "epochs" in form._rows)
+    entry = form._rows["epochs"].editor.focus
+    entry.delete(0, "end")
+    entry.insert(0, "-3")
+    user.until(lambda: "greater than or equal to 0" in str(form._rows["epochs"].note.cget("text")))
+    assert any(text.endswith("!") for text in _tabs(form))
+    entry.delete(0, "end")
+    entry.insert(0, "3")
+    user.until(lambda: "greater" not in str(form._rows["epochs"].note.cget("text")))
+    assert not any(text.endswith("!") for text in _tabs(form))
+    assert form.form.settings().epochs == 3
+
+
+def _tabs(form):
+    return [str(form._book.tab(tab, "text")) for tab in form._book.tabs()]
+
+
+def test_control_a_selects_all_in_a_field(user):
+    user.begin()
+    form = user.open("new").parameters
+    form.open_at("weights")
+    user.until(lambda: "weights" in form._rows)
+    entry = form._rows["weights"].editor.focus
+    entry.insert(0, "some/path")
+    entry.focus_force()
+    user.look()
+    entry.event_generate("<Control-a>")
+    user.look()
+    assert entry.selection_get() == "some/path"
+
+
+def test_all_can_be_reached_on_a_small_screen(user):
+    user.begin()
+    user.window.geometry("640x480+0+0")
+    user.look(0.3)
+    for key in PAGES:
+        page = user.open(key)
+        user.look(0.3)
+        edge = user.window.winfo_rootx() + 640
+        low = user.window.winfo_rooty() + 480
+        for widget in seen(page):
+            if widget.winfo_class() == "TButton" and str(widget.cget("text")):
+                right = widget.winfo_rootx() + min(widget.winfo_width(), widget.winfo_reqwidth())
+                assert right <= edge, (key, widget.cget("text"))
+                assert widget.winfo_width() >= 0.9 * widget.winfo_reqwidth(), (key, widget.cget("text"))
+        named = [x for x in user.window.shell._bar.winfo_children() if x.winfo_class() == "TButton"]
+        assert all(button.winfo_rooty() + button.winfo_height() <= low for button in named)
+
+
+def test_keys_open_pages(user):
+    user.begin()
+    user.window.focus_force()
+    user.look()
+    for number, key in enumerate(PAGES, start=1):
+        user.window.event_generate(f"<Control-Key-{number}>")
+        user.look()
+        assert user.window.shell.page == key
+
+
+def test_the_window_is_found_as_it_was_left(user, tmp_path):
+    user.begin()
+    user.window.geometry("800x600+30+40")
+    user.window.use_mode("dark")
+    user.window.use_language("zh")
+    user.look(0.3)
+    assert "新任务" in user.texts()
+    user.window.close()
+    kept = json.loads((tmp_path / "data" / "window.json").read_text())
+    assert (kept["mode"], kept["language"], kept["name"]) == ("dark", "zh", "Ada")
+    user.window = User.at(tmp_path / "data").window
+    user.look(0.3)
+    assert (user.window.winfo_width(), user.window.winfo_height()) == (800, 600)
+    assert user.window.theme_mode == "dark"
+    assert "登录" in user.texts()
+
+
+def test_without_a_display_there_is_one_clear_error(tmp_path, surroundings):
+    environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "tenfold", "studio", "--data", str(tmp_path / "data")],
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    (line,) = ended.stderr.strip().splitlines()
+    assert line.startswith("error: tenfold studio needs a screen")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_second_program_on_the_same_data_is_refused(user, tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-m", "tenfold", "studio", "--data", str(tmp_path / "data")],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "another tenfold studio works in it" in ended.stderr
+
+
+def test_a_damaged_database_is_refused_with_the_way_to_recover(display, tmp_path, surroundings, monkeypatch):
+    monkeypatch.setenv("DISPLAY", display)
+    Store(tmp_path / "data", hasher=QUICK).close()
+    (tmp_path / "data" / "studio.db").write_bytes(b"no database" * 1000)
+    command = [sys.executable, "-m", "tenfold", "studio", "--data", str(tmp_path / "data")]
+    ended = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    assert ended.returncode == 2
+    assert "--restore" in ended.stderr
+    restored = subprocess.run([*command, "--restore"], capture_output=True, encoding="utf-8", check=False)
+    assert restored.returncode == 0
+    Store(tmp_path / "data", hasher=QUICK).close()
+
+
+def test_a_heartbeat_notices_a_window_that_hangs(user):
+    user.begin()
+    heart = Heartbeat(user.window)
+    heart.start()
+    user.look(0.2)
+    user.window.after(1, lambda: time.sleep(0.3))
+    user.look(0.5)
+    heart.stop()
+    assert max(heart.gaps) > 0.25
