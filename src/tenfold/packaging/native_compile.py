@@ -19,13 +19,14 @@ _SMALL = ("-O2",)
 _ALWAYS = (
     "-std=gnu11",
     "-w",  # the sources are tested with warnings; users cannot act on those of their compiler
-    "-g0",
+    "-s",  # of -g0, zig leaves paths of files in objects for Windows
     "-fno-sanitize=all",
+    "-fPIC",
     "-fvisibility=hidden",
     "-ffunction-sections",
     "-fdata-sections",
+    "-mno-incremental-linker-compatible",  # no time of day in object files for Windows
 )
-_REST = ("prepare.c",)
 _PROGRAM = ("program.c", "system.c", "png.c", "pnm.c", "inflate.c")
 
 
@@ -79,43 +80,36 @@ class Compiler:
         Raises:
             ExportError: the compiler fails; what it says is in the message.
         """
-        network = [self._network(platform, *variant) for variant in platform.variants]
-        several = len(platform.variants) > 1
-        rest = [self._object(platform, name) for name in (*_REST, *(("cpu.c",) if several else ()))]
-        program = [self._object(platform, name) for name in _PROGRAM]
-        made = self._folder / f"{platform.name}{platform.suffix or '.bin'}"
-        objects = [path.name for path in (*program, *rest, *network)]
-        link = ("-Wl,--gc-sections", "-s", *platform.link)
-        self._zig("cc", "-target", platform.target, *link, *objects, "-lm", "-o", made.name)
-        library = self._folder / f"{platform.name}.a"
-        self._zig("ar", "rcsD", library.name, *(path.name for path in (*rest, *network)))
-        return made, library
+        folder = self._folder / platform.name
+        folder.mkdir()
+        network = [self._network(folder, platform, *variant) for variant in platform.variants]
+        rest = ["prepare.c", *(["cpu.c"] if len(platform.variants) > 1 else [])]
+        plain = ("cc", "-target", platform.target, *_ALWAYS, *_SMALL, f"-mcpu={platform.variants[0][1]}")
+        objects = [*network, *(name.replace(".c", ".o") for name in rest)]
+        for name in rest:  # of several files with -c, zig compiles the first one alone
+            self._zig(folder, *plain, "-c", *_above([name]), "-o", name.replace(".c", ".o"))
+        link = ("-Wl,--gc-sections", *platform.link)
+        program, library = folder / f"program{platform.suffix}", folder / "libmodel.a"
+        self._zig(folder, *plain, *link, *_above(_PROGRAM), *objects, "-lm", "-o", program.name)
+        self._zig(folder, "ar", "rcsD", library.name, *objects)
+        return program, library
 
-    def _network(self, platform: Platform, ending: str, processor: str) -> Path:
-        """The network for one kind of processor; the first kind brings the weights."""
+    def _network(self, folder: Path, platform: Platform, ending: str, processor: str) -> str:
+        """The network for one kind of processor, as an object file; the first kind brings the weights."""
         defines = [f"-DMODEL_RUN=model_run_{ending}"] if ending else []
-        if ending and ending != platform.variants[0][0]:
+        if ending != platform.variants[0][0]:
             defines.append("-DMODEL_REST_ELSEWHERE")
-        out = self._folder / f"{platform.name}-model-{ending or 'all'}.o"
+        out = f"model_{ending}.o"
         settings = (*_ALWAYS, *_FAST, f"-mcpu={processor}", *defines)
-        self._zig("cc", "-target", platform.target, *settings, "-c", "model.c", "-o", out.name)
+        self._zig(folder, "cc", "-target", platform.target, *settings, "-c", *_above(["model.c"]), "-o", out)
         return out
 
-    def _object(self, platform: Platform, name: str) -> Path:
-        """One of the other files, for any processor of the platform."""
-        out = self._folder / f"{platform.name}-{name.removesuffix('.c')}.o"
-        settings = (*_ALWAYS, *_SMALL, f"-mcpu={platform.variants[0][1]}")
-        self._zig("cc", "-target", platform.target, *settings, "-c", name, "-o", out.name)
-        return out
-
-    def _zig(self, tool: str, *arguments: str) -> None:
-        """Run one of zig's tools in the folder."""
-        command: Sequence[str] = (sys.executable, "-m", "ziglang", tool, *arguments)
-        environment = {**os.environ, "ZIG_LOCAL_CACHE_DIR": str(self._folder / "cache")}
+    def _zig(self, folder: Path, *arguments: str) -> None:
+        """Run one of zig's tools in a folder."""
         done = subprocess.run(
-            command,
-            cwd=self._folder,
-            env=environment,
+            [sys.executable, "-m", "ziglang", *arguments],
+            cwd=folder,
+            env={**os.environ, "ZIG_LOCAL_CACHE_DIR": str(self._folder / "cache")},
             capture_output=True,
             text=True,
             check=False,
@@ -124,5 +118,10 @@ class Compiler:
         if done.returncode:
             said = " ".join(done.stderr.strip().splitlines()[:3]) or f"exit code {done.returncode}"
             raise ExportError(
-                f"native package: zig {tool} failed: {said}; install it again: pip install -U ziglang"
+                f"native package: zig {arguments[0]} failed: {said}; install it again: pip install -U ziglang"
             )
+
+
+def _above(names: Sequence[str]) -> list[str]:
+    """Files in the folder of the sources, as seen from that of a platform."""
+    return [f"../{name}" for name in names]

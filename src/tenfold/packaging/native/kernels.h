@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define LANES 8
-#define INLINE static inline __attribute__((always_inline))
+#define INLINE static inline __attribute__((always_inline, unused))
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define MOST_ACCUMULATORS 12
 

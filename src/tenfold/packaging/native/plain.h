@@ -32,8 +32,6 @@ INLINE void rearrange(const struct image from, const struct image to, const floa
         out[point(to, y, x) + place(to, c)] = in[point(from, y, x) + place(from, c)];
 }
 
-INLINE void flatten(const struct image from, const float *in, float *out) { to_planes(from, in, out); }
-
 INLINE void affine(const struct image from, const struct image to, const struct activation act, const float *in,
                    const float *scale, const float *shift, float *out) {
   for (int y = 0; y < to.rows; y++)
