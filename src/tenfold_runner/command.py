@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tenfold_runner.errors import ImageError, PassphraseError, RunnerError
-from tenfold_runner.package import Package, home, waiting_seconds
+from tenfold_runner.package import Package, home, no_window, waiting_seconds
 
 if TYPE_CHECKING:
     from tenfold_runner.card import Card
@@ -44,10 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(asked)
     except RunnerError as error:
         _say(f"error: {error}")
-        if _wants_window(asked) and _HAS_WINDOW:
-            from tenfold_runner.window import tell  # noqa: PLC0415  a program for the terminal has none
-
-            tell(error)
+        if _wants_window(asked):
+            _tell(str(error))
         return _REFUSED
     except KeyboardInterrupt:
         _say("interrupted; nothing was left behind")
@@ -124,9 +122,24 @@ def _window(package: Package, asked: argparse.Namespace) -> int:
     """Open the window."""
     if not _HAS_WINDOW:
         raise RunnerError("this program has no window; see --help for what it does")
-    from tenfold_runner.window import show  # noqa: PLC0415  as above
+    try:
+        import tkinter  # noqa: F401, PLC0415  it is in some packages only, and may lack libraries of a desktop
+    except ImportError as error:
+        raise RunnerError(no_window(error)) from None
+    from tenfold_runner.window.program import show  # noqa: PLC0415  it needs Tk
 
     return show(package, asked.files, threads=asked.threads)
+
+
+def _tell(text: str) -> None:
+    """Say in a window what the terminal was told, for those who started the program without one."""
+    if not _HAS_WINDOW:
+        return
+    try:
+        from tenfold_runner.window.message import tell  # noqa: PLC0415  as above
+    except ImportError:
+        return
+    tell(text)
 
 
 def _opened(package: Package, asked: argparse.Namespace) -> Classifier:

@@ -13,7 +13,7 @@ from tenfold_runner.manifest import MANIFEST, Entry, check_files, read_manifest
 from tenfold_runner.protect import ENCRYPTED, decrypt
 from tenfold_runner.seal import check_seal
 
-__all__ = ["ICON", "MODEL", "Package", "home", "waiting_seconds"]
+__all__ = ["ICON", "MODEL", "Package", "home", "no_window", "waiting_seconds"]
 
 MODEL = "model.onnx"
 """Name of the plain network in a package."""
@@ -80,6 +80,14 @@ class Package:
         if not self.protected:
             return data
         return decrypt(data, card, passphrase or "")
+
+
+def no_window(cause: object) -> str:
+    """What to say where no window can be opened, for some `cause`."""
+    return (
+        f"the window cannot be opened ({cause}); without a display use the command line: "
+        f"{Path(sys.argv[0]).name} --image FILE, or --help"
+    )
 
 
 def waiting_seconds(failures: int) -> float:

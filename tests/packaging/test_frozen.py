@@ -197,12 +197,18 @@ def test_a_protected_window_without_python(contents: Contents, root: Path, tmp_p
     package = write_package("desktop", contents, root / "window", options)
     assert not list(package.rglob("model.onnx"))
     names = {path.name.rpartition("-")[0] for path in (package / "LICENSES").iterdir()}
-    assert {"cryptography", "argon2_cffi", "cffi"} <= names
+    assert {"cryptography", "argon2-cffi", "argon2-cffi-bindings", "cffi"} <= names
     command = [f"/window/{NAME}", "--image", "/images/0000.png", "--passphrase-stdin"]
     assert run_in(root, *command, stdin=f"{PASSPHRASE}\n").returncode == 0
     assert "wrong passphrase" in run_in(root, *command, stdin="wrong\n").stderr
-    assert "no display" in run_in(root, f"/window/{NAME}").stderr
+    told = run_in(root, f"/window/{NAME}")
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr.startswith(
+        "error: the window cannot be opened (libxcb.so.1: cannot open shared object"
+    )
+    assert told.stderr.endswith(f"use the command line: {NAME} --image FILE, or --help\n")
     _put_desktop(root)
+    assert "no display" in run_in(root, f"/window/{NAME}").stderr
     with hidden_display() as display, _started(root, display) as process:
         _await(display, "#ffffff", 2000)  # the entry of the login
         environment = {**os.environ, "DISPLAY": display}

@@ -53,7 +53,7 @@ def test_a_passphrase_comes_through_a_pipe_and_is_shown_nowhere(run: Path, tmp_p
 
 def test_a_passphrase_is_typed_twice_unseen(run: Path, tmp_path: Path) -> None:
     for second, code in (("correct horse", 0), ("correct house", 2)):
-        out = tmp_path / second
+        out = tmp_path / f"out{code}"
         said, ended = _typed(["correct horse", second], run, "--target", "folder", "--protect", "--out", out)
         assert ended == code
         assert "horse" not in said

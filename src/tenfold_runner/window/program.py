@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 import tkinter as tk
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from tkinter import filedialog, messagebox, ttk
+from tkinter import filedialog, ttk
 from typing import Any
 
 from tenfold_runner.card import Card
 from tenfold_runner.classify import Answer, Classifier, Timing
 from tenfold_runner.errors import ImageError, RunnerError
 from tenfold_runner.images import SUFFIXES
-from tenfold_runner.package import Package
+from tenfold_runner.package import Package, no_window
 from tenfold_runner.table import Progress, write_table
 from tenfold_runner.window.bars import Bars
 from tenfold_runner.window.login import Login
@@ -21,7 +20,7 @@ from tenfold_runner.window.picture import SIDE, preview
 from tenfold_runner.window.style import dress
 from tenfold_runner.window.work import Work
 
-__all__ = ["Program", "show", "tell"]
+__all__ = ["Program", "show"]
 
 _TOP = 5
 _BATCHES = (1, 32)
@@ -42,10 +41,7 @@ def show(package: Package, files: Sequence[Path], *, threads: int = 1) -> int:
     try:
         root = tk.Tk(className=package.card.name)
     except tk.TclError as error:
-        raise RunnerError(
-            f"the window cannot be opened ({error}); without a display use the command line: "
-            f"{Path(sys.argv[0]).name} --image FILE, or --help"
-        ) from None
+        raise RunnerError(no_window(error)) from None
     dress(root)
     root.title(f"{package.card.name} {package.card.version}")
     if package.icon is not None:
@@ -60,17 +56,6 @@ def show(package: Package, files: Sequence[Path], *, threads: int = 1) -> int:
         _fill(root, unlock(None), files)
     root.mainloop()
     return 0
-
-
-def tell(error: RunnerError) -> None:
-    """Say in a window what went wrong, for those who started the program without a terminal."""
-    try:
-        root = tk.Tk()
-    except tk.TclError:
-        return
-    root.withdraw()
-    messagebox.showerror("Error", str(error), parent=root)
-    root.destroy()
 
 
 def _ask(root: tk.Tk, card: Card, unlock: Callable[[str], Classifier], files: Sequence[Path]) -> None:
