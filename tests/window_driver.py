@@ -19,9 +19,17 @@ from tenfold.studio.ui.window import Window
 SECONDS = 900  # a machine may be busy with other things
 
 
+@dataclass(frozen=True)
+class Screen:
+    """A display: its name, and the process that draws on it."""
+
+    name: str
+    pid: int
+
+
 @contextmanager
-def screen(size: str = "1280x800") -> Iterator[str]:
-    """The name of a display of its own; the program that makes it has to be there."""
+def screen(size: str = "1280x800") -> Iterator[Screen]:
+    """A display of its own; the program that makes it has to be there."""
     reading, writing = os.pipe()
     server = subprocess.Popen(
         ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{size}x24", "-nolisten", "tcp"],
@@ -31,7 +39,7 @@ def screen(size: str = "1280x800") -> Iterator[str]:
     os.close(writing)
     try:
         with os.fdopen(reading) as told:
-            yield f":{told.readline().strip()}"
+            yield Screen(f":{told.readline().strip()}", server.pid)
     finally:
         server.terminate()
         server.wait()
@@ -39,30 +47,34 @@ def screen(size: str = "1280x800") -> Iterator[str]:
 
 @dataclass
 class Heartbeat:
-    """Seconds in which the window did not look at events, less those in which others had the processor."""
+    """Seconds in which the window did not look at events, less those for which others had the processor.
+
+    That is when it, or the process that draws for it, was ready to run and had to wait.
+    """
 
     window: Window
+    screen: Screen
     gaps: list[float] = field(default_factory=list)
     _every_ms = 10
 
     def start(self) -> None:
-        self._last, self._waited = time.monotonic(), _waited_s()
+        self._last, self._waited = time.monotonic(), self._waited_s()
         self._after = self.window.after(self._every_ms, self._beat)
 
     def stop(self) -> None:
         self.window.after_cancel(self._after)
 
     def _beat(self) -> None:
-        now, waited = time.monotonic(), _waited_s()
+        now, waited = time.monotonic(), self._waited_s()
         self.gaps.append(now - self._last - (waited - self._waited) - self._every_ms / 1000)
         self._last, self._waited = now, waited
         self._after = self.window.after(self._every_ms, self._beat)
 
-
-def _waited_s() -> float:
-    """Seconds that this thread was ready to run and another one had the processor."""
-    stat = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat").read_text().split()
-    return int(stat[1]) / 1e9
+    def _waited_s(self) -> float:
+        """Seconds for which this thread, and the process that draws, were ready to run and did not."""
+        threads = (f"self/task/{threading.get_native_id()}", f"{self.screen.pid}")
+        stats = [Path(f"/proc/{thread}/schedstat").read_text().split() for thread in threads]
+        return sum(int(stat[1]) for stat in stats) / 1e9
 
 
 @dataclass

@@ -25,13 +25,13 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def display():
-    with screen() as name:
-        yield name
+    with screen() as found:
+        yield found
 
 
 @pytest.fixture
 def user(display, tmp_path, surroundings, monkeypatch):
-    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.setenv("DISPLAY", display.name)
     monkeypatch.setenv("LANG", "C.UTF-8")
     found = User.at(tmp_path / "data")
     yield found
@@ -253,7 +253,7 @@ def test_a_second_program_on_the_same_data_is_refused(user, tmp_path):
 
 
 def test_a_damaged_database_is_refused_with_the_way_to_recover(display, tmp_path, surroundings, monkeypatch):
-    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.setenv("DISPLAY", display.name)
     Store(tmp_path / "data", hasher=QUICK).close()
     (tmp_path / "data" / "studio.db").write_bytes(b"no database" * 1000)
     command = [sys.executable, "-m", "tenfold", "studio", "--data", str(tmp_path / "data")]
@@ -265,9 +265,9 @@ def test_a_damaged_database_is_refused_with_the_way_to_recover(display, tmp_path
     Store(tmp_path / "data", hasher=QUICK).close()
 
 
-def test_a_heartbeat_notices_a_window_that_hangs(user):
+def test_a_heartbeat_notices_a_window_that_hangs(user, display):
     user.begin()
-    heart = Heartbeat(user.window)
+    heart = Heartbeat(user.window, display)
     heart.start()
     user.look(0.2)
     user.window.after(1, lambda: time.sleep(0.3))
