@@ -57,9 +57,8 @@ def learned_history() -> tuple[dict[str, Any], ...]:
             told = {"phase": "l step", "number": number, "step": 10 * number + n, "loss": 2 / (n + number)}
             rows.append({**told, "penalty": 0.01 * n * number, "rate": 0.1 * 0.5**number / n})
         chosen = number < 3
-        ranks = {"conv1": {"inp": 8 - number, "middle": 6, "out": 9}}
-        if number:
-            ranks["conv2"] = {"inp": 5, "middle": 4 + number, "out": 7}
+        ranks = {"conv1": {"inp": 5, "middle": 4 + number, "out": 7} if number else {}}
+        ranks |= {"conv2": {"inp": 8 - number, "middle": 6, "out": 9}, "linear": {}}
         trials = [("allocation", 0.8), ("tenfold", 0.6 + 0.2 * number)]
         rows.append(
             {

@@ -46,8 +46,9 @@ def test_steps_are_placed_in_epochs_with_both_losses() -> None:
 def test_rivers_have_a_band_a_layer_that_is_empty_while_it_is_kept() -> None:
     rivers = learned().rivers
     assert [river.title for river in rivers] == ["rank 'inp'", "rank 'middle'", "rank 'out'"]
-    assert rivers[0].bands == {"conv1": (8, 7, 6, 5), "conv2": (0, 5, 5, 5)}
-    assert rivers[1].bands["conv2"] == (0, 5, 6, 7)
+    assert rivers[0].bands == {"conv1": (0, 5, 5, 5), "conv2": (8, 7, 6, 5)}
+    assert list(rivers[0].bands) == ["conv1", "conv2"]  # in network order
+    assert rivers[1].bands["conv1"] == (0, 5, 6, 7)
     assert learned(learned_history()[:11]).rivers == ()  # one C step flows nowhere
 
 
@@ -97,6 +98,11 @@ def test_without_held_out_images_nothing_is_judged() -> None:
     fits = list(blocks(record(*bare)).values())[2]
     assert isinstance(fits, Table)
     assert fits.rows[0][6:] == ("-", "-", "-", "-")
+
+
+def test_its_search_is_that_of_the_last_choice() -> None:
+    titles = [section.title for section in run_page(record()).sections]
+    assert "Search of ranks, last choice" in titles
 
 
 def test_other_runs_have_no_such_section() -> None:

@@ -27,7 +27,7 @@ from tenfold.compression.lc import (
 from tenfold.compression.oneshot import apply_
 from tenfold.compression.prepare import prepare
 from tenfold.compression.stored import fits_from_rows, fits_to_rows
-from tenfold.core.plan import Budget, Choice, Plan
+from tenfold.core.plan import Budget, Plan
 from tenfold.core.report import Measures, Report
 from tenfold.data.dataset import Splits, hold_out
 from tenfold.options import Options
@@ -274,7 +274,7 @@ class _Learning:
             "feasibility": state.feasibility,
             "params": counted.params,
             "macs": counted.macs,
-            "ranks": {name: _named(fitted.choice) for name, fitted in state.fits.items()},
+            "ranks": {name: _named(state.fits.get(name)) for name in self._layers},
             "limits": chosen.limits if chosen else {},
             "weakening": chosen.weakening if chosen else None,
             "trials": [_trial(trial) for trial in chosen.tried] if chosen else [],
@@ -333,9 +333,11 @@ class _Numbered:
         self.checkpoint.save(_L_STEP, {**state, "number": self.number})
 
 
-def _named(choice: Choice) -> dict[str, int]:
-    """The parts of a rank by name."""
-    return dict(zip(get_scheme(choice.scheme).rank_names, choice.rank, strict=True))
+def _named(fitted: Fitted | None) -> dict[str, int]:
+    """The parts of a rank by name; none of a layer that is kept."""
+    if fitted is None:
+        return {}
+    return dict(zip(get_scheme(fitted.choice.scheme).rank_names, fitted.choice.rank, strict=True))
 
 
 def _trial(trial: Tried) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class FitRow:
         feasibility: relative distance of the kernels from their chains.
         params: of the network with the chains put in.
         macs: of the same.
-        ranks: layer -> part of the rank -> its value; without the layers that are kept.
+        ranks: layer -> part of the rank -> its value, in network order; nothing for a layer that is kept.
         limits: what was allowed to ship, by cost name; empty where the ranks before held.
         weakening: of the EVBMF ranks; None where they were chosen otherwise.
         trials: (where it comes from, its held-out loss) of each plan that was tried.
@@ -61,8 +61,10 @@ class Learned:
 
     @property
     def rivers(self) -> tuple[River, ...]:
-        """One a part of the ranks; none where there are not two C steps with chains."""
-        layers = dict.fromkeys(layer for fit in self.fits for layer in fit.ranks)
+        """One a part of the ranks, with the layers that ever had one; none for one C step alone."""
+        layers = dict.fromkeys(
+            layer for layer in self.fits[0].ranks if any(fit.ranks.get(layer) for fit in self.fits)
+        )
         parts = dict.fromkeys(p for fit in self.fits for rank in fit.ranks.values() for p in rank)
         if len(self.fits) < 2:
             return ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from tenfold.core.report import Measures, Report
@@ -14,6 +15,7 @@ from tenfold.reporting.layer_section import layer_section, planned_section
 from tenfold.reporting.learned_section import learned_section
 from tenfold.reporting.measures import LATENCY_NOTE, MEASURES, compared, written
 from tenfold.reporting.record import Record
+from tenfold.reporting.search import Search
 from tenfold.reporting.search_section import search_section
 
 __all__ = ["run_page", "setting_text"]
@@ -36,7 +38,7 @@ def run_page(record: Record) -> Page:
         *((learned_section(history.learned),) if history.learned else ()),
         Section("recovery", "Recovery without labels", _recovery(history.recovery)),
         Section("training", "Fine-tuning", _training(history)),
-        search_section(record.search),
+        _search(record.search, history),
         Section("time", "Time", _times(report)),
         Section("settings", "Settings", _settings(record)),
         Section("versions", "Versions", _versions(report)),
@@ -165,6 +167,12 @@ def _training_caption(curve: Curve) -> str:
     if curve.rollbacks:
         parts.append("; a red line is a return to an earlier state")
     return "".join(parts) + "."
+
+
+def _search(search: Search | None, history: History) -> Section:
+    """The search of ranks, of which learning-compression leaves the last one."""
+    section = search_section(search)
+    return replace(section, title="Search of ranks, last choice") if history.learned else section
 
 
 def _times(report: Report | None) -> tuple[Table, ...]:
