@@ -57,7 +57,9 @@ def test_nan():
     assert math.isnan(decode(json.loads(json.dumps(encode(float("nan")), allow_nan=False)), {}))
 
 
-@pytest.mark.parametrize("value", [1j, {1, 2}, torch.ones(2), os.system, object(), b"x"], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "value", [1j, {1, 2}, torch.ones(2), os.system, object(), b"x"], ids=lambda value: type(value).__name__
+)
 def test_what_has_no_form_is_refused(value):
     with pytest.raises(UnsupportedLayerError, match="cannot be saved"):
         encode((value,))
