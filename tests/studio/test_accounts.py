@@ -177,16 +177,18 @@ class TestAdministration:
 
     def test_a_disabled_account_is_out_until_it_is_enabled(self, data: Opened) -> None:
         session = data.administrator()
-        own = data.member(session)
+        own, other = data.member(session), data.accounts.login("Grace", f"{PASSWORD} or so")
         data.accounts.disable(session, "Grace")
         with pytest.raises(SessionError):
             data.accounts.user(own)
         assert "wrong" in failed(data.accounts, "Grace", "something else")  # not told to strangers
         assert "is disabled" in failed(data.accounts, "Grace", f"{PASSWORD} or so")
+        assert data.accounts.audit(session, 1)[0].outcome == "refused: disabled"
         data.accounts.enable(session, "Grace")
         data.accounts.login("Grace", f"{PASSWORD} or so")
-        with pytest.raises(SessionError):
-            data.accounts.user(own)
+        for old in (own, other):  # whether anything was done in it meanwhile or not
+            with pytest.raises(SessionError, match="over"):
+                data.accounts.user(old)
 
     @pytest.mark.parametrize(
         "act",

@@ -152,6 +152,13 @@ def _orphan(path: Path) -> None:
         connection.commit()
 
 
+def _impossible(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute("UPDATE user SET active = 7")
+        connection.commit()
+
+
 class TestDamage:
     @pytest.mark.parametrize(
         ("damage", "said"),
@@ -160,6 +167,7 @@ class TestDamage:
             (_no_page, ""),
             (_half, ""),
             (_empty, "it is empty"),
+            (_impossible, "CHECK constraint failed in user"),
             (_orphan, "rows that refer to nothing"),
         ],
     )

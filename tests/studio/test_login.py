@@ -231,6 +231,8 @@ class TestIdleLock:
             for minutes in (0, 1441, math.nan):
                 with pytest.raises(AccountError, match="1 to 1,440"):
                     before.accounts.set_idle_minutes(session, minutes)
+            before.awake_s = 119
+            assert not session.locked
             before.awake_s = 120
             assert session.locked
         with opened(tmp_path) as after:
