@@ -28,7 +28,7 @@ slow: $(STAMP) system
 
 # The site, in site/: a warning is an error, and so is a link that leads nowhere.
 docs: $(STAMP)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	$(BIN)/python scripts/docs_links.py site
 
 check: $(STAMP)

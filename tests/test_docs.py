@@ -152,14 +152,15 @@ def test_links_that_lead_nowhere_are_found(script, tmp_path):
 
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning_and_its_links_lead_somewhere(script, tmp_path):
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(tmp_path / "site")]
+    command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(tmp_path / "site")]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     made = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
-    assert made.stderr == ""
+    assert "WARNING" not in made.stderr
     assert script("docs_links").problems(tmp_path / "site") == []
     formulas = (tmp_path / "site/methods/evbmf.html").read_text()
     assert formulas.count("<math") > 10
+    assert "a command that MathML" not in made.stderr
     assert "arithmatex" not in formulas
     reference = html.unescape(re.sub(r"<[^>]+>", "", (tmp_path / "site/api.html").read_text()))
     assert '>>> Budget.parse(["params=0.2", "macs=0.5"])\nBudget(params=0.2, macs=0.5' in reference
