@@ -156,8 +156,8 @@ def int8_table(made: QuantisedRun) -> Table:
     table.add_row("latency, ms", *(f"{file.latency_ms:.3f}" for file in files))
     table.add_row("times faster", *(f"{files[0].latency_ms / file.latency_ms:.2f}x" for file in files))
     table.caption = (
-        f"of {made.layers} layers, {made.layers - len(made.stored) - len(made.kept)} are computed in 8 bits and "
-        f"{len(made.stored)} have their weights in 8 bits, for {made.goal}; {LATENCY_NOTE}"
+        f"of {made.layers} layers, {made.layers - len(made.stored) - len(made.kept)} are computed in 8 bits "
+        f"and {len(made.stored)} have their weights in 8 bits, for {made.goal}; {LATENCY_NOTE}"
     )
     return table
 

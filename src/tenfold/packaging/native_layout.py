@@ -40,8 +40,8 @@ class Layout:
             >>> Layout(2, 3, 4, interleaved=True).channels().tolist()
             [0, 2, 4, -1, 1, 3, 5, -1]
         """
-        order = np.arange(self.planes * self.length)
-        order = order.reshape(-1, self.planes).T if self.interleaved else order.reshape(self.planes, -1)
+        count = np.arange(self.planes * self.length)
+        order = count.reshape(-1, self.planes).T if self.interleaved else count.reshape(self.planes, -1)
         return np.pad(order, ((0, 0), (0, self.stride - self.length)), constant_values=-1).reshape(-1)
 
 

@@ -233,9 +233,9 @@ def _axes(values: dict[int, int], default: int) -> tuple[int, int, int]:
 def _slice(node: Node) -> Made:
     size = node.size()
     starts, ends = node.weight(1).tolist(), node.weight(2).tolist()
-    axes, steps = node.constant(3), node.constant(4)
-    axes = range(len(starts)) if axes is None else [int(a) % len(size) for a in axes]
-    steps = [1] * len(starts) if steps is None else [int(s) for s in steps]
+    given, strides = node.constant(3), node.constant(4)
+    axes = range(len(starts)) if given is None else [int(a) % len(size) for a in given]
+    steps = [1] * len(starts) if strides is None else [int(s) for s in strides]
     ranges = {
         axis: range(size[axis])[slice(_limited(start), _limited(end), step)]
         for axis, start, end, step in zip(axes, starts, ends, steps, strict=True)

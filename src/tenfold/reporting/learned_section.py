@@ -12,11 +12,11 @@ from tenfold.reporting.measures import written
 __all__ = ["learned_section"]
 
 
-def learned_section(learned: Learned) -> Section:
-    """How the constraint was tightened, and how the ranks went."""
-    blocks = (
-        () if learned is None else (_course(learned), *_river(learned), _fits(learned), *_choices(learned))
-    )
+def learned_section(learned: Learned | None) -> Section:
+    """How the constraint was tightened, and how the ranks went; empty for other runs."""
+    if learned is None:
+        return Section("learned", "Learning-compression", ())
+    blocks = (_course(learned), *_river(learned), _fits(learned), *_choices(learned))
     return Section("learned", "Learning-compression", blocks)
 
 

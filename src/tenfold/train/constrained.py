@@ -96,7 +96,8 @@ def learn_(
         running: see `Running`.
 
     Yields:
-        A `Step` a step, its loss the cross-entropy alone, the penalty apart; a `Rollback` where one was needed; `Ended` last.
+        A `Step` a step, its loss the cross-entropy alone, the penalty apart; a `Rollback` where one was
+        needed; `Ended` last.
 
     Raises:
         NonFiniteError: the loss blows up at any rate.
