@@ -62,7 +62,7 @@ def file_size(size_bytes: float) -> str:
         ('999 B', '12.3 kB', '7.34 MB')
     """
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size_bytes >= scale:
+        if size_bytes >= 0.9995 * scale:  # what rounds to 1,000 of the smaller unit is 1 of this one
             return f"{size_bytes / scale:.3g} {unit}"
     return f"{size_bytes:.0f} B"
 
