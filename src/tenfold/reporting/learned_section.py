@@ -16,7 +16,12 @@ def learned_section(learned: Learned | None) -> Section:
     """How the constraint was tightened, and how the ranks went; empty for other runs."""
     if learned is None:
         return Section("learned", "Learning-compression", ())
-    blocks = (_course(learned), *_river(learned), _fits(learned), *_choices(learned))
+    blocks: tuple[Figure | Table, ...] = (
+        _course(learned),
+        *_river(learned),
+        _fits(learned),
+        *_choices(learned),
+    )
     return Section("learned", "Learning-compression", blocks)
 
 
