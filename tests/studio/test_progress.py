@@ -151,6 +151,7 @@ class TestVerdict:
             (None, True, "", "cancelled", ""),
             (None, False, "error: no data; give some\n", "failed", "no data; give some"),
             (2, False, "error: old\n--- b\nerror: No space left on device\n", "failed", "^No space left"),
+            (2, False, "error: disk full; go on with: tenfold resume /a\n", "failed", "^disk full$"),
             (1, False, "Traceback\nRuntimeError: odd\n", "failed", "with status 1: RuntimeError: odd; its"),
             (2, False, "╭─ Error ─╮\n│ No option --x │\n╰─────╯\n", "failed", "status 2: No option --x; its"),
             (120, False, "--- start\n", "failed", "said nothing; "),

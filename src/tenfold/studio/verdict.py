@@ -17,6 +17,7 @@ State = Literal["queued", "running", "done", "failed", "cancelled", "interrupted
 a user; interrupted from outside, with the program or the computer. Any but done can be gone on with."""
 
 _CTRL_C = (130, -2)
+_WAY_ON = "; go on with: tenfold resume"  # for a terminal; a window has a button
 _FULL_MIB = 1
 _LONGEST = 2000  # signs of an error
 
@@ -56,7 +57,7 @@ def judged(status: int | None, *, asked: bool, run: Path, log: str, since: float
         return Verdict("cancelled")
     last = _last_line(log)
     if last.startswith("error: "):
-        return Verdict("failed", _about(run, last.removeprefix("error: ")))
+        return Verdict("failed", _about(run, last.removeprefix("error: ").partition(_WAY_ON)[0]))
     if status is None or status in _CTRL_C:
         stopped = "this program or the computer was stopped" if status is None else "someone stopped it"
         return Verdict("interrupted", f"{stopped} while it ran; go on with it")
