@@ -159,7 +159,9 @@ def test_a_protected_package_opens_by_its_passphrase_alone(built: Path, tmp_path
 
 def test_no_two_packages_share_a_key(tmp_path: Path) -> None:
     first, second = (encrypt(b"network" * 9, b"card", "passphrase", CHEAP) for _ in range(2))
-    assert first != second
+    headers = [json.loads(data[22 : 22 + int.from_bytes(data[18:22], "big")]) for data in (first, second)]
+    for name in ("salt", "nonce", "check"):
+        assert headers[0][name] != headers[1][name]
     assert decrypt(first, b"card", "passphrase") == decrypt(second, b"card", "passphrase") == b"network" * 9
 
 
