@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tkinter as tk
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ttkbootstrap as ttk
@@ -25,6 +26,16 @@ __all__ = ["AccountsPage"]
 _USERS = {"name": 180, "kind": 120, "state": 170, "login": 150, "created": 150}
 _RECORD = {"time": 150, "name": 150, "what": 260, "outcome": 260}
 _LINES = 500
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What an administrator sees, as it was at one moment."""
+
+    users: tuple[User, ...]
+    entries: tuple[Entry, ...]
+    minutes: float
+    at_once: int
 
 
 class AccountsPage(Page):
@@ -52,8 +63,7 @@ class AccountsPage(Page):
     def show(self, **asked: Any) -> None:  # noqa: ARG002 nothing can be asked for
         """Bring the lists up to date."""
         if self._administrator:
-            accounts, session = self.store.accounts, self.session
-            self.ask_store(lambda: (accounts.users(session), accounts.audit(session, _LINES)), self._fill)
+            self.ask_store(self._look, self._fill)
 
     def add(self, name: str, *, administrator: bool) -> None:
         """Make an account, and show its first password."""
@@ -101,9 +111,15 @@ class AccountsPage(Page):
             raise AccountError(_("Choose an account in the list first."))
         return str(chosen[0])
 
-    def _fill(self, found: tuple[tuple[User, ...], tuple[Entry, ...]]) -> None:
+    def _look(self) -> _Seen:
+        """All that is shown; in the thread of the store."""
+        accounts, session = self.store.accounts, self.session
+        lists = (accounts.users(session), accounts.audit(session, _LINES))
+        return _Seen(*lists, accounts.idle_minutes, self.store.queue.at_once)
+
+    def _fill(self, seen: _Seen) -> None:
         """Show the lists."""
-        users, entries = found
+        users, entries = seen.users, seen.entries
         chosen = self.users.selection()
         self.users.delete(*self.users.get_children())
         for user in users:
@@ -118,8 +134,8 @@ class AccountsPage(Page):
             self._record.insert(
                 "", "end", values=(clock_time(entry.time), entry.name, entry.what, entry.outcome)
             )
-        self._minutes.set(f"{self.store.accounts.idle_minutes:g}")
-        self._at_once.set(str(self.store.queue.at_once))
+        self._minutes.set(f"{seen.minutes:g}")
+        self._at_once.set(str(seen.at_once))
 
     def _make_users(self, book: ttk.Notebook) -> None:
         """The list of accounts, and what can be done with them."""

@@ -54,7 +54,7 @@ class Background:
                 self._done.put(lambda: (fail or self._fail)(found))
             except Exception as error:  # noqa: BLE001 a thread must hand it to the window, whatever it is
                 met = error
-                self._done.put(lambda: _raise(met))
+                self._done.put(lambda: _report(met, fail or self._fail))
             else:
                 self._done.put(lambda: then(result))
 
@@ -73,6 +73,7 @@ class Background:
                 self._done.get_nowait()()
 
 
-def _raise(error: Exception) -> None:
-    """Raise it in the loop of events, where Tk reports it."""
+def _report(error: Exception, fail: Callable[[TenfoldError], None]) -> None:
+    """Let who asked know that nothing comes, and raise it in the loop of events, where Tk reports it."""
+    fail(TenfoldError(f"{type(error).__name__}: {error}"))
     raise error

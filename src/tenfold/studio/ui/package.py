@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import ttkbootstrap as ttk
 
+from tenfold.config import read_toml
 from tenfold.core.errors import TenfoldError
 from tenfold.studio.errors import StudioError
 from tenfold.studio.jobs import Job
@@ -57,6 +58,7 @@ class PackagePage(Page):
         heading(self, _("Package"), _("The compressed network, ready for a device without PyTorch."))
         self.package: Package | None = None
         self._number: int | None = None
+        self._target = ""
         self._asking = False
         self._served: Served | None = None
         self.target, self.name = tk.StringVar(self, value="desktop"), tk.StringVar(self)
@@ -82,8 +84,8 @@ class PackagePage(Page):
         if self._number is None or self._asking:
             return
         self._asking = True
-        number = self._number
-        self.ask_store(lambda: self._look(number), self._seen, self._not_seen)
+        number, target = self._number, self._target
+        self.ask_store(lambda: self._look(number, target), self._seen, self._not_seen)
 
     def pack_run(self) -> None:
         """Queue the making of the package.
@@ -140,7 +142,7 @@ class PackagePage(Page):
 
     def _queued(self, job: Job) -> None:
         """Follow it."""
-        self._number, self.package = job.id, None
+        self._number, self._target, self.package = job.id, str(read_toml(job.file)["target"]), None
         self._done.pack(fill="x", pady=(14, 0))
         if self._served is not None:
             self._served.close()
@@ -148,11 +150,11 @@ class PackagePage(Page):
         self._said.set("")
         self.tick()
 
-    def _look(self, number: int) -> _Seen:
-        """The job; in the thread of the store."""
+    def _look(self, number: int, target: str) -> _Seen:
+        """The job; in the thread of the store, where no variable of Tk may be read."""
         job = self.store.queue.job(self.session, number)
         log = self.store.queue.log(self.session, number)
-        package = read_package(self.target.get(), log) if job.state == "done" else None
+        package = read_package(target, log) if job.state == "done" else None
         return _Seen(job, log, package)
 
     def _seen(self, seen: _Seen) -> None:
