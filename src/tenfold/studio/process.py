@@ -143,8 +143,8 @@ def identity(pid: int) -> str | None:
     """What tells a running process from all others that had or will have its number; None if there is none.
 
     Example:
-        >>> identity(os.getpid()) == identity(os.getpid()) != identity(os.getppid())
-        True
+        >>> identity(os.getpid()) == identity(os.getpid()), identity(2**30)  # no system counts that far
+        (True, None)
     """
     return _identity_of_linux(pid) if sys.platform == "linux" else _identity(pid)
 
