@@ -178,6 +178,10 @@ def test_icons(contents: Contents, out: Path, tmp_path: Path) -> None:
         assert picture.size == (256, 256)
         assert picture.getpixel((128, 20))[3] == 0
         assert picture.getpixel((128, 128)) == pytest.approx((200, 0, 0, 255), abs=3)
+    Image.new("L", (100, 400)).save(tmp_path / "tall.png")
+    write_package("folder", contents, out, PackOptions(icon=tmp_path / "tall.png"))
+    with Image.open(out / "icon.png") as picture:
+        assert picture.getbbox() == (96, 0, 160, 256)
     (tmp_path / "icon.png").write_text("no")
     with pytest.raises(ExportError, match=r"icon .*icon.png: cannot be read as a picture"):
         write_package("folder", contents, out, PackOptions(icon=tmp_path / "icon.png"))
