@@ -22,8 +22,6 @@ import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
-from finetune import spread
-
 import runs
 
 BUDGET = ("--budget", "params=0.3", "--budget", "macs=0.33")
@@ -160,8 +158,8 @@ def _rows(results: dict[str, dict], epochs: int, networks, ways) -> str:
         dense = _of(results, network, "dense", epochs)
         beside = f"{_mean(found, 'accuracy') - _mean(dense, 'accuracy'):+.2f}" if dense else "-"
         lines.append(
-            f"| {network} | {way} | **{spread(row['accuracy'] for row in found)}** | {beside} "
-            f"| {spread(row['last'] for row in found)} | {100 / _mean(found, 'ratio'):.1f} % "
+            f"| {network} | {way} | **{runs.spread(row['accuracy'] for row in found)}** | {beside} "
+            f"| {runs.spread(row['last'] for row in found)} | {100 / _mean(found, 'ratio'):.1f} % "
             f"| {100 * _mean(found, 'macs_left'):.1f} % | {epochs} | {len(found)} "
             f"| {statistics.median(row['seconds'] for row in found) / 60:.0f} |"
         )
