@@ -38,7 +38,7 @@ def main() -> None:
 def table(results: dict[str, dict]) -> str:
     """The README's table."""
     lines = [
-        "| network | parameters | best by held-out | last epoch | before fine-tuning, held-out | epochs | seeds | minutes |",
+        "| network | parameters | chosen by held-out | last epoch | before fine-tuning, held-out | epochs | seeds | minutes |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for network, ratio in CELLS:

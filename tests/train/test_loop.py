@@ -72,7 +72,7 @@ def test_a_step_a_row_and_the_end_last() -> None:
     assert [row.step for row in rows[:3]] == [1, 2, 3]
     assert {row.rate for row in rows[:3]} == {1e-3}
     assert [t.tolist() for t in rows[-1].last] == [t.tolist() for t in tensors_of(net)]
-    assert rows[-1].best == rows[-1].last
+    assert (rows[-1].chosen, rows[-1].step) == (rows[-1].last, 0)
 
 
 @pytest.mark.parametrize("stop", [1, 49, 50, 51, 77, 100, 129])
@@ -203,11 +203,11 @@ def test_a_loss_below_the_floor_is_no_trouble() -> None:
 
 
 def test_snapshots_are_judged_and_leave_the_training_alone() -> None:
-    judged = iter([80.0, 95.0, 90.0])
+    judged = iter([80.0, 95.0, 90.0])  # the standard error of 95 % of 100 images is 2.18 points
 
     def judge() -> Evaluation:
         net.calls.fill_(-7)  # what re-estimated batch norms do
-        return Evaluation(next(judged), 0.5)
+        return Evaluation(next(judged), 0.5, 100)
 
     net, plain = Bowl(), Bowl()
     rows = list(loop(net, 9, ends=(3, 6, 9), running=Running(judge=judge)).run())
@@ -221,17 +221,31 @@ def test_snapshots_are_judged_and_leave_the_training_alone() -> None:
     ended = rows[-1]
     sixth = Bowl()
     list(loop(sixth, 6).run())
-    assert torch.equal(ended.best[0], sixth.x)
+    assert ended.step == 6
+    assert torch.equal(ended.chosen[0], sixth.x)
     assert torch.equal(ended.last[0], net.x)
-    assert int(ended.best[1]) == int(ended.last[1]) == -7
+    assert int(ended.chosen[1]) == int(ended.last[1]) == -7
 
 
-def test_equal_accuracies_are_told_apart_by_the_loss() -> None:
-    judged = iter([Evaluation(90.0, 0.5), Evaluation(90.0, 0.4), Evaluation(90.0, 0.6)])
-    net, second = Bowl(), Bowl()
-    rows = list(loop(net, 3, ends=(1, 2, 3), running=Running(judge=lambda: next(judged))).run())
-    list(loop(second, 2).run())
-    assert torch.equal(rows[-1].best[0], second.x)
+@pytest.mark.parametrize(
+    ("accuracies", "images", "chosen"),
+    [
+        ((90.0, 90.0, 90.0), 1000, 3),
+        ((80.0, 95.0, 93.0), 100, 3),  # the standard error is 2.18 points
+        ((80.0, 95.0, 93.0), 1000, 2),  # 0.69
+        ((95.0, 93.0, 91.0), 100, 2),  # of the highest, not of the one chosen before
+        ((0.0, 0.0), 10, 2),
+        ((100.0, 99.9), 10, 1),
+    ],
+)
+def test_the_latest_within_one_standard_error_is_chosen(accuracies, images, chosen) -> None:
+    judged, net, reference = iter(accuracies), Bowl(), Bowl()
+    ends = tuple(range(1, len(accuracies) + 1))
+    judging = Running(judge=lambda: Evaluation(next(judged), 0.5, images))
+    ended = list(loop(net, len(ends), ends=ends, running=judging).run())[-1]
+    list(loop(reference, chosen).run())
+    assert ended.step == chosen
+    assert torch.equal(ended.chosen[0], reference.x)
 
 
 def test_the_average_is_what_snapshots_hold() -> None:

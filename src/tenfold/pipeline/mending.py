@@ -55,10 +55,11 @@ class Mending:
         self._judge("recovered")
 
     def train(self) -> None:
-        """With labels; leaves the network at the best snapshot."""
+        """With labels; leaves the network at the snapshot that was chosen."""
         rows = self.material.trained(self.made, self.checkpoint.place("training"), self.team)
         steps = self._steps()
         snapshots: list[Snapshot] = []
+        chosen = 0
         for row in rows:
             self._note(_told("training", row))
             if isinstance(row, Step):
@@ -67,10 +68,9 @@ class Mending:
                 snapshots.append(row)
                 self.noted(self._cycle(row))
             elif isinstance(row, Ended):
-                self.last = row.last
-                fill_(self.made, row.best)
-        best = max(snapshots, key=lambda row: (row.accuracy, -row.loss), default=None)
-        self._note({**self._cycle(row), "chosen": row is best} for row in snapshots)
+                self.last, chosen = row.last, row.step
+                fill_(self.made, row.chosen)
+        self._note({**self._cycle(row), "chosen": row.step == chosen} for row in snapshots)
 
     def _note(self, rows: Iterable[dict[str, Any]]) -> None:
         """Add rows to the history."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -22,10 +23,17 @@ class Evaluation(NamedTuple):
     Attributes:
         accuracy: percent classified correctly, in [0, 100].
         loss: mean cross-entropy in nats, at least 0.
+        images: how many there were, at least 1.
     """
 
     accuracy: float
     loss: float
+    images: int
+
+    @property
+    def standard_error(self) -> float:
+        """Of the accuracy, in percent points: `sqrt(a (100 - a) / images)`, in [0, 50]."""
+        return math.sqrt(self.accuracy * (100 - self.accuracy) / self.images)
 
 
 def evaluate(
@@ -57,4 +65,4 @@ def evaluate(
             right += int((logits.argmax(1) == labels).sum())
             loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
     found = team.sum(torch.tensor([right, loss], dtype=torch.float64))
-    return Evaluation(100 * float(found[0]) / len(data), float(found[1]) / len(data))
+    return Evaluation(100 * float(found[0]) / len(data), float(found[1]) / len(data), len(data))

@@ -86,13 +86,16 @@ class Ended:
     """Comes last.
 
     Attributes:
-        best: parameters and buffers of the snapshot of highest held-out accuracy, for `fill_`; the last ones
-            where none was judged.
+        chosen: parameters and buffers, for `fill_`, of the latest snapshot whose held-out accuracy is less than
+            one standard error below the highest (Breiman et al., Classification and Regression Trees, 1984,
+            section 3.4.3); the last ones where none was judged.
         last: those of the last snapshot, or of the network as it is where none was taken.
+        step: steps made at the snapshot that was chosen; 0 where none was judged.
     """
 
-    best: list[Tensor]
+    chosen: list[Tensor]
     last: list[Tensor]
+    step: int = 0
 
 
 Row = Step | Rollback | Snapshot | Ended
@@ -169,7 +172,7 @@ class Loop:
         self._step, self._scale, self._limit, self._returns = 0, 1.0, math.inf, 0
         self._rows: list[Step | Rollback | Snapshot] = []
         self._last: list[Tensor] = []
-        self._best: dict[str, Any] = {}
+        self._chosen: dict[str, Any] = {}
         self._kept: dict[str, Any] = {}
         self._written = time.monotonic()
 
@@ -191,7 +194,7 @@ class Loop:
         finally:
             self._write()
         last = self._last or tensors_of(self._model)
-        yield Ended(self._best.get("tensors", last), last)
+        yield Ended(self._chosen.get("tensors", last), last, self._chosen.get("step", 0))
 
     def _advance(self) -> list[Step | Rollback | Snapshot]:
         """One step, or a return."""
@@ -238,8 +241,10 @@ class Loop:
         fill_(self._model, before)
         if found is None:
             return []
-        if not self._best or (found.accuracy, -found.loss) > (self._best["accuracy"], -self._best["loss"]):
-            self._best = {"accuracy": found.accuracy, "loss": found.loss, "tensors": self._last}
+        floor = self._chosen.get("floor", 0.0)
+        if found.accuracy >= floor:
+            floor = max(floor, found.accuracy - found.standard_error)
+            self._chosen = {"floor": floor, "step": self._step, "tensors": self._last}
         return [Snapshot(self._settings.ends.index(self._step) + 1, self._step, found.accuracy, found.loss)]
 
     def _begin(self) -> None:
@@ -285,7 +290,7 @@ class Loop:
             "optimiser": copy.deepcopy(self._optimiser.state_dict()),
             "average": [tensor.clone() for tensor in self._average],
             "last": self._last,
-            "best": self._best,
+            "chosen": self._chosen,
         }
 
     def _restore(self, state: Mapping[str, Any]) -> None:
@@ -294,7 +299,7 @@ class Loop:
         fill_(self._model, state["tensors"])
         self._optimiser.load_state_dict(copy.deepcopy(state["optimiser"]))
         self._average = [tensor.clone() for tensor in state["average"]]
-        self._last, self._best = state["last"], state["best"]
+        self._last, self._chosen = state["last"], state["chosen"]
 
 
 def tensors_of(model: nn.Module) -> list[Tensor]:
