@@ -1,7 +1,7 @@
 """No pre-training: learning-compression beside what else the same number of epochs could be spent on.
 
     TENFOLD_DATA=FOLDER python benchmarks/learning.py run [--only "resnet20 lc"] [--epochs 30] [OPTIONS]
-    python benchmarks/learning.py table [--epochs 30]
+    python benchmarks/learning.py table [--epochs 30] [OPTIONS]
 
 Every way ends with at most 30 % of the parameters and 33 % of the MACs, but for the dense network, and sees
 the training images `--epochs` times in all; `--seeds 3` takes three seeds. OPTIONS are those of `tenfold
@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import re
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     arguments, options = parser.parse_known_args()
     if arguments.action == "table":
-        print(table(runs.load("learning"), arguments.epochs))
+        print(table(runs.load("learning"), arguments.epochs, options))
         return
     for seed, (network, way) in itertools.product(range(arguments.seeds), cells()):
         if f"{network} {way}".startswith(arguments.only):
@@ -139,23 +140,30 @@ def phases(epochs: int) -> tuple[str, ...]:
     return ("--step-epochs", str(each), "--warm-up", str(steps // 3), "--steps", str(steps - steps // 3))
 
 
-def table(results: dict[str, dict], epochs: int) -> str:
-    """The README's tables: what else there is, and what each part is worth."""
+def table(results: dict[str, dict], epochs: int, options: list[str]) -> str:
+    """The README's tables: what else there is, and what each part is worth; of runs with the same options."""
+
+    def found(network: str, way: str) -> list[dict]:
+        own = [] if way in ("dense", "dense, then method A") else options
+        begin = re.escape(f"{network} {way}, {epochs} epochs, seed ")
+        end = re.escape(" ".join(["", *own]))
+        return [row for name, row in results.items() if re.fullmatch(f"{begin}[0-9]+{end}", name)]
+
     return "\n\n".join(
-        _rows(results, epochs, networks, ways)
+        _rows(found, epochs, networks, ways)
         for networks, ways in ((NETWORKS, (*LEARNED, *OTHERS)), (PARTS_OF, ("lc", *PARTS)))
     )
 
 
-def _rows(results: dict[str, dict], epochs: int, networks, ways) -> str:
-    """Of one table."""
+def _rows(of, epochs: int, networks, ways) -> str:
+    """Of one table; `of` gives all seeds of a cell."""
     columns = "network | way | test accuracy | beside dense | last epoch | parameters | MACs | epochs | seeds"
     lines = [f"| {columns} | minutes |", "|---|---|---|---|---|---|---|---|---|---|"]
     for network, way in itertools.product(networks, ways):
-        found = _of(results, network, way, epochs)
+        found = of(network, way)
         if not found:
             continue
-        dense = _of(results, network, "dense", epochs)
+        dense = of(network, "dense")
         beside = f"{_mean(found, 'accuracy') - _mean(dense, 'accuracy'):+.2f}" if dense else "-"
         lines.append(
             f"| {network} | {way} | **{runs.spread(row['accuracy'] for row in found)}** | {beside} "
@@ -164,11 +172,6 @@ def _rows(results: dict[str, dict], epochs: int, networks, ways) -> str:
             f"| {statistics.median(row['seconds'] for row in found) / 60:.0f} |"
         )
     return "\n".join(lines)
-
-
-def _of(results: dict[str, dict], network: str, way: str, epochs: int) -> list[dict]:
-    """All seeds of a cell."""
-    return [row for key, row in results.items() if key.startswith(f"{network} {way}, {epochs} epochs, seed")]
 
 
 def _mean(rows: list[dict], name: str) -> float:
