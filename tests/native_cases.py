@@ -127,6 +127,14 @@ LAYOUTS = {
     .conv("b", "c", 18, 18, 3)
     .node("Add", ["c", "b"], "d")
     .node("Relu", ["d"], "y"),
+    "a margin where another value lay": Builder()
+    .conv("x", "a", 9, 8)
+    .constant("pads", [0, 0, 1, 1, 0, 0, 1, 1], np.int64)
+    .constant("one", 1.0)
+    .node("Pad", ["a", "pads", "one"], "b")  # as many numbers as d with its margin
+    .node("MaxPool", ["b"], "c", kernel_shape=[3, 3])
+    .conv("c", "d", 8, 8)
+    .conv("d", "y", 8, 8, 3),
     "margins of several widths": Builder()
     .conv("x", "a", 9, 12)
     .conv("a", "b", 12, 12, 5)
@@ -148,6 +156,7 @@ FUSIONS = {
     .conv("x", "b", 9, 16)
     .node("Add", ["a", "b"], "y"),
     "a convolution added to itself": Builder().conv("x", "a", 9, 16, 3).node("Add", ["a", "a"], "y"),
+    "two activations": Builder().conv("x", "a", 9, 16, 3).node("Relu", ["a"], "b").node("Neg", ["b"], "y"),
     "an activation that another step needs without": Builder()
     .conv("x", "a", 9, 16, 3)
     .node("Relu", ["a"], "b")

@@ -199,16 +199,23 @@ def _png(
     """A PNG file made by hand."""
     packer = zlib.compressobj(strategy=strategy)
     header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, laced)
-    packed = packer.compress(rows) + packer.flush()
+    return _of_packed(header, packer.compress(rows) + packer.flush())
+
+
+def _of_packed(header: bytes, packed: bytes) -> bytes:
+    """A PNG file of data that are packed already, in two chunks."""
     half = len(packed) // 2
-    parts = (_chunk(b"IDAT", packed[:half]), _chunk(b"tEXt", b"a\0b"), _chunk(b"IDAT", packed[half:]))
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + _chunk(b"IHDR", header)
-        + b"".join(parts[::2])
-        + parts[1]
-        + _chunk(b"IEND", b"")
+    chunks = (
+        _chunk(b"IHDR", header),
+        _chunk(b"IDAT", packed[:half]),
+        _chunk(b"IDAT", packed[half:]),
+        _chunk(b"tEXt", b"a\0b"),
+        _chunk(b"IEND", b""),
     )
+    return b"".join((b"\x89PNG\r\n\x1a\n", *chunks))
+
+
+TWO_PIXELS = struct.pack(">IIBBBBB", 2, 1, 8, 0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -230,6 +237,14 @@ BROKEN = {
     "no pixels": (_png(0, 2, 8, 2, b""), b"no pixels"),
     "bomb": (_png(100_000, 100_000, 8, 2, b""), b"more than 178,956,970"),
     "wrong filter": (_png(2, 2, 8, 0, b"\5\0\0\0\0\0"), b"row of pixels is damaged"),
+    "copied from before the start": (
+        _of_packed(TWO_PIXELS, b"\x78\x01\x03\x02" + bytes(9)),
+        b"broken or cut off",
+    ),
+    "wrong checksum": (
+        _png(2, 2, 8, 2, bytes(14)).replace(b"a\0b", b"a\0c"),
+        b": it is damaged (wrong checksum)",
+    ),
     "16-bit ppm": (b"P6 1 1 65535\n" + bytes(6), b"highest value is not 255"),
     "short ppm": (b"P6 3 3 255\n" + bytes(26), b"cut off"),
     "ppm without end": (b"P6 3 ", b"make no sense"),

@@ -21,7 +21,7 @@ from tenfold.packaging.native_files import card_h, fixed_files, model_c, model_h
 from tenfold.packaging.options import PackOptions
 from tenfold_runner.card import Card
 
-__all__ = ["build_native", "program_name", "prove_native"]
+__all__ = ["build_native", "program_name", "prove_native", "write_sources"]
 
 _EMBED = "embed"
 _EMBEDDED = ("model.c", "model.h", "prepare.c")
@@ -42,11 +42,11 @@ def build_native(contents: Contents, folder: Path, options: PackOptions) -> None
         ExportError: the compiler is not installed or fails, or the network holds an operator that is not
             covered.
     """
-    (folder / CARD).write_text(card_text(contents.card), encoding="utf-8", newline="\n")
     with tempfile.TemporaryDirectory(prefix="tenfold-native-") as name:
         work, embed = Path(name), folder / _EMBED
         compiler = Compiler(work)
-        _write_sources(contents, Card.read(folder / CARD), work)
+        write_sources(contents, work)
+        shutil.copyfile(work / CARD, folder / CARD)
         embed.mkdir()
         for file in _EMBEDDED:
             shutil.copyfile(work / file, embed / file)
@@ -104,12 +104,18 @@ def _answer(program: Path, image: bytes) -> np.ndarray:
     return np.array(row["logits"], dtype=np.float64)
 
 
-def _write_sources(contents: Contents, card: Card, work: Path) -> None:
-    """All C files of the network."""
+def write_sources(contents: Contents, folder: Path) -> None:
+    """Put all C files of the program and the network into `folder`.
+
+    Raises:
+        ExportError: the network holds an operator that is not covered.
+    """
     network, workspace = model_c(contents)
-    made = {"model.c": network, "model.h": model_h(contents.card, workspace), "card.h": card_h(card)}
+    (folder / CARD).write_text(card_text(contents.card), encoding="utf-8", newline="\n")
+    card = card_h(Card.read(folder / CARD))
+    made = {"model.c": network, "model.h": model_h(contents.card, workspace), "card.h": card}
     for name, text in {**fixed_files(), **made}.items():
-        (work / name).write_text(text, encoding="utf-8", newline="\n")
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 def _put_licences(folder: Path) -> None:
