@@ -157,8 +157,8 @@ MUTANTS = (
     ),
     Mutant(
         "algebra/metric.py",
-        '"oihw,ob->bihw", weight, self.out[1]',
-        '"oihw,ob->bihw", weight, self.out[0]',
+        '_times(weight, self.out[1], "o")',
+        '_times(weight, self.out[0], "o")',
         f"{_LAWS}::test_whitened_fit_is_brought_back_exactly",
     ),
     Mutant(

@@ -51,6 +51,18 @@ def test_roots_are_inverse_to_each_other():
     ]
 
 
+@pytest.mark.parametrize("diagonal", [{"out"}, {"inp"}, {"out", "inp"}])
+def test_a_diagonal_stands_for_a_diagonal_matrix(diagonal):
+    powers = {"out": moment(4, 1).diagonal(), "inp": moment(3, 2).diagonal()}
+    full = Metric.from_moments(*map(torch.diag, powers.values()), moment(6, 3), KERNEL)
+    given = [power if name in diagonal else torch.diag(power) for name, power in powers.items()]
+    metric = Metric.from_moments(*given, moment(6, 3), KERNEL)
+    assert metric.out[0].dim() == (1 if "out" in diagonal else 2)
+    assert metric.cost(CHANGE) == pytest.approx(full.cost(CHANGE), rel=1e-12)
+    back = metric.unwhiten_stage(metric.whiten(CHANGE), first=True, last=True, separable=False)
+    assert torch.allclose(back, CHANGE, atol=1e-12)
+
+
 @pytest.mark.parametrize("separable", [False, True])
 def test_a_single_stage_is_brought_back(separable):
     white = sample().whiten(CHANGE, separable=separable)
@@ -109,6 +121,18 @@ def test_no_evidence_is_the_plain_metric():
     metric = Metric.from_moments(*zeros, KERNEL)
     assert torch.equal(metric.whiten(CHANGE), CHANGE)
     assert torch.equal(metric.whiten(CHANGE, separable=True), CHANGE)
+
+
+def test_a_diagonal_of_zeros_is_no_evidence():
+    metric = Metric.from_moments(torch.zeros(4).double(), torch.zeros(3).double(), moment(6, 3), KERNEL)
+    assert metric.out[0].tolist() == metric.out[1].tolist() == [1.0] * 4
+    assert metric.inp[0].tolist() == [1.0] * 3
+
+
+def test_the_plain_metric_of_a_vast_layer_is_small():
+    metric = plain_metric((2, 25_088, 1, 1))
+    assert sum(root.numel() for root in (*metric.out, *metric.inp)) < 60_000
+    assert metric.cost(torch.ones(2, 25_088, 1, 1, dtype=torch.float64)) == 25_088
 
 
 def test_plain_metric_counts_every_error_alike():

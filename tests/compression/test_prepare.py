@@ -66,6 +66,17 @@ def test_a_group_has_its_own_blocks_of_the_moments():
     assert not same(*metrics)
 
 
+def test_a_group_has_its_own_part_of_a_diagonal(monkeypatch):
+    monkeypatch.setattr("tenfold.layers.statistics.MOST_CORRELATED", 3)
+    net = around("grouped")
+    found = moments(net, [IMAGES], ["stem", "layer", "head"])
+    one = found["layer"]
+    for group, metric in enumerate(layers_of(net, "logits", found)["layer"].metrics):
+        out, inp = one.out[8 * group : 8 * group + 8], one.inp[4 * group : 4 * group + 4]
+        assert same(metric, Metric.from_moments(out, inp, one.offsets, (3, 3)))
+        assert (metric.out[0].shape, metric.inp[0].shape) == ((8,), (4,))
+
+
 @pytest.mark.parametrize("kind", ["logits", "activations", "plain"])
 def test_what_weighs_an_error(kind):
     net = around("plain")

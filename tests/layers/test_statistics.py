@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -100,6 +101,15 @@ def test_moments_are_what_they_are_defined_as(name):
     net = seeded(lambda: Around(LAYERS[name]()))
     batches = [images(5, 3, 7, 6, seed=1), images(3, 3, 7, 6, seed=2)]
     agree(moments(net, batches, ["layer"], seed=3)["layer"], brute_force(net, batches, seed=3))
+
+
+def test_of_too_many_channels_only_the_powers_are_gathered(monkeypatch):
+    net = seeded(lambda: Around(nn.Conv2d(8, 12, 3)))
+    batches = [images(5, 3, 7, 6, seed=1), images(3, 3, 7, 6, seed=2)]
+    monkeypatch.setattr("tenfold.layers.statistics.MOST_CORRELATED", 10)
+    met, expected = moments(net, batches, ["layer"], seed=3)["layer"], brute_force(net, batches, seed=3)
+    agree(met, replace(expected, out=expected.out.diagonal()))
+    assert met.out.shape == (12,)
 
 
 class Twice(nn.Module):

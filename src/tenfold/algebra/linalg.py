@@ -92,24 +92,27 @@ def spd_roots(matrix: Tensor, *, ridge: float) -> tuple[Tensor, Tensor]:
     """Symmetric square root of a covariance, and its inverse.
 
     Args:
-        matrix: (n, n), symmetric positive semi-definite, float64.
+        matrix: (n, n), symmetric positive semi-definite, float64; or (n,), the diagonal of a diagonal one.
         ridge: added to the eigenvalues, in units of their mean; keeps the inverse finite, above 0.
 
     Returns:
-        ``(M^1/2, M^-1/2)``, each (n, n). The identity twice where `matrix` is zero: no evidence, no metric.
+        ``(M^1/2, M^-1/2)``, each as `matrix` is. The identity twice where it is zero: no evidence, no metric.
 
     Example:
         >>> root, inverse = spd_roots(torch.diag(torch.tensor([4.0, 1.0], dtype=torch.float64)), ridge=1e-15)
         >>> [round(v, 6) for v in (root.diagonal() * inverse.diagonal()).tolist()]
         [1.0, 1.0]
     """
-    values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
+    diagonal = matrix.dim() == 1
+    values, vectors = (matrix, matrix) if diagonal else torch.linalg.eigh((matrix + matrix.T) / 2)
     values = values.clamp_min(0)
     mean = values.mean()
     if mean == 0:
-        eye = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
-        return eye, eye.clone()
+        one = torch.ones_like(matrix) if diagonal else torch.eye(len(matrix)).to(matrix)
+        return one, one.clone()
     values = values + ridge * mean
+    if diagonal:
+        return values.sqrt(), values.rsqrt()
     return (vectors * values.sqrt()) @ vectors.T, (vectors * values.rsqrt()) @ vectors.T
 
 

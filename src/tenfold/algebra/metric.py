@@ -18,7 +18,14 @@ from torch import Tensor
 
 from tenfold.algebra.linalg import spd_roots
 
-__all__ = ["Metric", "plain_metric"]
+__all__ = ["MOST_CORRELATED", "Metric", "plain_metric"]
+
+MOST_CORRELATED = 4096
+"""Channels up to which their correlations count; of more, only their powers do: A and B are then diagonal.
+
+A first linear layer of VGG-16 has 25,088 inputs: their correlations would fill 5 GB, and no number of images
+that anyone gives would determine them.
+"""
 
 # Relative to the mean eigenvalue: directions that no image excites keep a little weight, so
 # that the inverse exists and the factors stay bounded.
@@ -30,8 +37,8 @@ class Metric:
     """Square roots of the three factors for one kernel, and their inverses.
 
     Attributes:
-        out: (B^1/2, B^-1/2), each (out, out), float64.
-        inp: (A^1/2, A^-1/2), each (in, in).
+        out: (B^1/2, B^-1/2), each (out, out), float64, or their diagonals (out,).
+        inp: (A^1/2, A^-1/2), each (in, in), or their diagonals (in,).
         rows: root and inverse of the vertical part of S, each (kh, kh).
         columns: root and inverse of the horizontal part of S, each (kw, kw).
         offsets: root and inverse of S itself, each (kh * kw, kh * kw).
@@ -45,7 +52,10 @@ class Metric:
 
     @classmethod
     def from_moments(cls, out: Tensor, inp: Tensor, offsets: Tensor, kernel: tuple[int, int]) -> Metric:
-        """Build the metric of a kernel of size `kernel` from B (out, out), A (in, in) and S (k, k)."""
+        """Build the metric of a kernel of size `kernel` from B (out, out), A (in, in) and S (k, k).
+
+        Of A and B, diagonals do: (out,), (in,).
+        """
         rows, columns = _nearest_kronecker(offsets, kernel)
         channels = (spd_roots(moment, ridge=_RIDGE) for moment in (out, inp))
         return cls(*channels, *(_spatial_roots(moment) for moment in (offsets, rows, columns)))
@@ -70,9 +80,9 @@ class Metric:
         """
         kh, kw = weight.shape[2:]
         if last:
-            weight = torch.einsum("oihw,ob->bihw", weight, self.out[1])
+            weight = _times(weight, self.out[1], "o")
         if first:
-            weight = torch.einsum("oihw,ib->obhw", weight, self.inp[1])
+            weight = _times(weight, self.inp[1], "i")
         if kh * kw > 1 and not separable:
             return (weight.flatten(2) @ self.offsets[1]).reshape(*weight.shape)
         if kh > 1:
@@ -83,7 +93,11 @@ class Metric:
 
     def _apply(self, weight: Tensor, which: int, separable: bool) -> Tensor:
         """Multiply every mode by its root (0) or inverse root (1)."""
-        weight = torch.einsum("oihw,ob,ic->bchw", weight, self.out[which], self.inp[which])
+        out, inp = self.out[which], self.inp[which]
+        if out.dim() == inp.dim() == 2:
+            weight = torch.einsum("oihw,ob,ic->bchw", weight, out, inp)
+        else:
+            weight = _times(_times(weight, out, "o"), inp, "i")
         if separable:
             return torch.einsum("oihw,ha,wb->oiab", weight, self.rows[which], self.columns[which])
         return (weight.flatten(2) @ self.offsets[which]).reshape(weight.shape)
@@ -100,10 +114,17 @@ def plain_metric(shape: tuple[int, int, int, int]) -> Metric:
     n_out, n_in, kh, kw = shape
 
     def eye(n: int) -> tuple[Tensor, Tensor]:
-        one = torch.eye(n, dtype=torch.float64)
+        one = (torch.eye if n <= MOST_CORRELATED else torch.ones)(n, dtype=torch.float64)
         return one, one
 
     return Metric(out=eye(n_out), inp=eye(n_in), offsets=eye(kh * kw), rows=eye(kh), columns=eye(kw))
+
+
+def _times(weight: Tensor, root: Tensor, mode: str) -> Tensor:
+    """A kernel (o, i, h, w) whose channels `mode` ("o" or "i") meet a root or the diagonal of one."""
+    if root.dim() == 1:
+        return torch.einsum(f"oihw,{mode}->oihw", weight, root)
+    return torch.einsum(f"oihw,{mode}b->{'oihw'.replace(mode, 'b')}", weight, root)
 
 
 def _nearest_kronecker(offsets: Tensor, kernel: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from tenfold.algebra.metric import Metric, plain_metric
@@ -53,5 +52,10 @@ def _metric(found: Moments, info: LayerInfo, group: int, metric: MetricKind) -> 
     one = info.spec.group
     outs = slice(group * one.out, (group + 1) * one.out)
     inps = slice(group * one.inp, (group + 1) * one.inp)
-    out = found.out[outs, outs] if metric == "logits" else torch.eye(one.out, dtype=torch.float64)
-    return Metric.from_moments(out, found.inp[inps, inps], found.offsets, one.kernel)
+    out = _block(found.out, outs) if metric == "logits" else plain_metric(one.shape).out[0]
+    return Metric.from_moments(out, _block(found.inp, inps), found.offsets, one.kernel)
+
+
+def _block(moment: Tensor, channels: slice) -> Tensor:
+    """The part of a moment, or of its diagonal, that is about these channels."""
+    return moment[channels, channels] if moment.dim() == 2 else moment[channels]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tenfold.algebra.metric import MOST_CORRELATED
 from tenfold.core.shapes import ConvSpec, at_a_time
 from tenfold.layers.answers import tensors
 from tenfold.layers.describe import describe
@@ -26,6 +27,8 @@ _IMAGES_FOR_OFFSETS = 16
 @dataclass(frozen=True)
 class Moments:
     """What one pass over unlabelled images says of a layer, in float64.
+
+    Of more than `tenfold.algebra.metric.MOST_CORRELATED` channels, B or A is its diagonal, (out,) or (inp,).
 
     Attributes:
         out: B = E[sum over positions of g g^T], (out, out); g is the gradient at the layer's output of z .
@@ -113,8 +116,7 @@ class _Tally:
         """Start from nothing."""
         self.spec = spec
         k = spec.kernel[0] * spec.kernel[1]
-        self.out = torch.zeros(spec.out, spec.out, dtype=torch.float64)
-        self.inp = torch.zeros(spec.inp, spec.inp, dtype=torch.float64)
+        self.out, self.inp = _nothing(spec.out), _nothing(spec.inp)
         self.offsets = torch.zeros(k, k, dtype=torch.float64)
         self.positions = 0
 
@@ -146,7 +148,7 @@ class _Tally:
     def _add_input(self, given: Tensor) -> None:
         """Second moments of the input over positions, and between the kernel's offsets."""
         rows = _channels_last(given, linear=self.spec.linear)
-        self.inp += (rows.T @ rows).double().cpu()
+        self.inp += _second_moment(rows)
         self.positions += len(rows)
         if len(self.offsets) > 1:
             count = at_a_time((given.shape[-2], given.shape[-1]), _IMAGES_FOR_OFFSETS)
@@ -156,7 +158,20 @@ class _Tally:
     def _add_gradient(self, gradient: Tensor) -> None:
         """Second moment of the gradient at the output, summed over positions."""
         rows = _channels_last(gradient.detach(), linear=self.spec.linear)
-        self.out += (rows.T @ rows).double().cpu()
+        self.out += _second_moment(rows)
+
+
+def _nothing(channels: int) -> Tensor:
+    """A sum of second moments, still empty: a matrix, or its diagonal where there are too many channels."""
+    shape = (channels, channels) if channels <= MOST_CORRELATED else (channels,)
+    return torch.zeros(shape, dtype=torch.float64)
+
+
+def _second_moment(rows: Tensor) -> Tensor:
+    """Sum of r r^T over the rows (positions, channels), or its diagonal."""
+    if rows.shape[1] > MOST_CORRELATED:
+        return rows.square().sum(0).double().cpu()
+    return (rows.T @ rows).double().cpu()
 
 
 def _channels_last(tensor: Tensor, *, linear: bool) -> Tensor:
