@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from tenfold.core.atomic import write_bytes
+from tenfold.core.shapes import at_a_time
 from tenfold.deploy.runtime import session
 
 __all__ = ["WEIGHTED", "balance", "correct_biases", "small_layers", "store_weights"]
@@ -103,32 +104,38 @@ def correct_biases(exact: Path, made: Path, images: Array) -> Path:
     Raises:
         RunError: the file cannot be written.
     """
-    proto = onnx.load(made)
+    proto, original = onnx.load(made), onnx.load(exact)
     biases = _weights(proto.graph)
-    shared = {name for node in onnx.load(exact).graph.node for name in node.output}
-    for node in proto.graph.node:
-        if node.op_type != "Conv" or len(node.input) < 3 or node.input[2] not in biases:
-            continue
-        if node.output[0] in shared:
-            name, bias = node.output[0], node.input[2]
-            met = _means(proto, name, images)
-            biases[bias] -= met - _means(onnx.load(exact), name, images)
-            _replace(proto.graph, {bias: numpy_helper.from_array(biases[bias], bias)})
+    shared = {name for node in original.graph.node for name in node.output}
+    corrected = [
+        (node.output[0], node.input[2])
+        for node in proto.graph.node
+        if node.op_type == "Conv" and len(node.input) > 2 and node.input[2] in biases
+        if node.output[0] in shared
+    ]
+    expected = _means(original, [name for name, _ in corrected], images)
+    for name, bias in corrected:
+        biases[bias] -= _means(proto, [name], images)[name] - expected[name]
+        _replace(proto.graph, {bias: numpy_helper.from_array(biases[bias], bias)})
     return write_bytes(made, proto.SerializeToString(deterministic=True))
 
 
-def _means(proto: ModelProto, name: str, images: Array) -> Array:
-    """Means of the channels of a value inside a network."""
+def _means(proto: ModelProto, names: list[str], images: Array) -> dict[str, Array]:
+    """Means of the channels of values inside a network."""
+    if not names:
+        return {}
     opened = ModelProto()
     opened.CopyFrom(proto)
     del opened.graph.output[:]
-    opened.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names]
+    opened.graph.output.extend(values)
     runtime = session(opened.SerializeToString(), threads=1)
     (given,) = runtime.get_inputs()
-    batches = [images[n : n + _BATCH] for n in range(0, len(images), _BATCH)]
-    sums = [runtime.run(None, {given.name: batch})[0].mean((2, 3)).sum(0) for batch in batches]
-    means: Array = np.sum(sums, axis=0) / len(images)
-    return means.astype(np.float32)
+    together = at_a_time(images.shape, _BATCH)
+    batches = [images[n : n + together] for n in range(0, len(images), together)]
+    sums = [[x.mean((2, 3)).sum(0) for x in runtime.run(None, {given.name: batch})] for batch in batches]
+    totals = [np.sum(found, axis=0) / len(images) for found in zip(*sums, strict=True)]
+    return {name: total.astype(np.float32) for name, total in zip(names, totals, strict=True)}
 
 
 def small_layers(path: Path) -> list[str]:

@@ -94,19 +94,26 @@ def quantise_gated(
         def lost() -> float:
             return before - judge(_written(even, out, images, stored, kept))
 
-        _settle(lost, most, _worst_first(even, images, kept, _stored_alone), kept)
+        points = _settle(lost, most, _worst_first(even, images, kept, _stored_alone), kept)
         if goal == "latency":
             stored = _slow_layers(even, images) | {x: why for x, why in kept.items() if x not in small}
-            _settle(lost, most, _worst_first(even, images, stored, _computed_alone), stored)
-        after = before - lost()
+            points = _settle(lost, most, _worst_first(even, images, stored, _computed_alone), stored)
     kept = {layer: why for layer, why in kept.items() if layer in stored}
-    return Quantised(out, {x: why for x, why in stored.items() if x not in kept}, kept, before, after)
+    stored = {layer: why for layer, why in stored.items() if layer not in kept}
+    return Quantised(out, stored, kept, before, before - points)
 
 
-def _settle(lost: Callable[[], float], most: float, turns: Iterator[list[str]], back: dict[str, str]) -> None:
-    """Put layers back, some in each turn, until no more than `most` points are lost or all are back."""
-    while lost() > most and (worst := next(turns, None)):
+def _settle(
+    lost: Callable[[], float], most: float, turns: Iterator[list[str]], back: dict[str, str]
+) -> float:
+    """Put layers back, some in each turn, until no more than `most` points are lost or all are back.
+
+    Returns:
+        Points that the file which was written last loses.
+    """
+    while (points := lost()) > most and (worst := next(turns, None)):
         back.update(dict.fromkeys(worst, "held-out accuracy"))
+    return points
 
 
 def _written(source: Path, out: Path, images: Images, stored: Collection[str], kept: Collection[str]) -> Path:
