@@ -47,7 +47,7 @@ def _rise(model: nn.Module, one: Mapping[str, Fitted], images: Tensor, wanted: T
 
 def _answer(model: nn.Module, images: Tensor) -> Tensor:
     """Everything that the network answers, centred over classes, (n, numbers), float64."""
-    batches = images.clone().split(at_a_time((images.shape[-2], images.shape[-1]), _IMAGES))
+    batches = images.clone().split(at_a_time(images.shape, _IMAGES))
     return torch.cat([_centred(tensors(model(batch))) for batch in batches])
 
 

@@ -6,6 +6,7 @@ parameters, MACs, the geometry of every stage.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -97,16 +98,17 @@ class Stage:
         return (self.out, self.inp // self.groups, *self.kernel)
 
 
-def at_a_time(size: Pair, most: int) -> int:
-    """How many images of `size` a pass looks at together: memory grows with their pixels.
+def at_a_time(shape: Sequence[int], most: int) -> int:
+    """How many images of a shape that ends in (height, width) a pass looks at together.
 
-    `most` where they are 64x64 or smaller; of larger ones no more pixels than `most` of 64x64 have, but one.
+    Memory grows with their pixels: `most` where they are 64x64 or smaller; of larger ones no more pixels than
+    `most` of 64x64 have, but one.
 
     Example:
-        >>> at_a_time((32, 32), 125), at_a_time((224, 224), 125), at_a_time((2000, 3000), 125)
+        >>> at_a_time((32, 32), 125), at_a_time((3, 224, 224), 125), at_a_time((2000, 3000), 125)
         (125, 10, 1)
     """
-    return max(1, min(most, most * _PIXELS // max(prod(size), 1)))
+    return max(1, min(most, most * _PIXELS // max(prod(shape[-2:]), 1)))
 
 
 def repeat_groups(stages: tuple[Stage, ...], groups: int) -> tuple[Stage, ...]:

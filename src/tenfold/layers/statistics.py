@@ -151,7 +151,7 @@ class _Tally:
         self.inp += _second_moment(rows)
         self.positions += len(rows)
         if len(self.offsets) > 1:
-            count = at_a_time((given.shape[-2], given.shape[-1]), _IMAGES_FOR_OFFSETS)
+            count = at_a_time(given.shape, _IMAGES_FOR_OFFSETS)
             few = _patches(given[:count], self.spec)
             self.offsets += torch.einsum("nckl,ncml->km", few, few).double().cpu()
 

@@ -58,8 +58,7 @@ class Material:
 
     def re_estimate(self, made: nn.Module) -> None:
         """Batch-norm statistics of `made` over a few differently augmented passes."""
-        height, width = self.images.shape[-2:]
-        together = max(at_a_time((height, width), STATISTICS_BATCH), _FEWEST_RE_ESTIMATED)
+        together = max(at_a_time(self.images.shape, STATISTICS_BATCH), _FEWEST_RE_ESTIMATED)
         passes = (
             augmented(
                 self.images,

@@ -145,7 +145,7 @@ def surveyed(
     names = [layer.name for layer in counted.factorisable]
     tell("statistics", 0, 1)
     channels, height, width = images.shape[1:]
-    together = at_a_time((height, width), STATISTICS_BATCH)
+    together = at_a_time(images.shape, STATISTICS_BATCH)
     batches = augmented(images, preprocessing, options.augmentation, batch_size=together, seed=options.seed)
     found = {} if options.metric == "plain" else moments(model, batches, names, seed=options.seed)
     tell("statistics", 1, 1)

@@ -55,7 +55,7 @@ def evaluate(
         team: processes that each look at a share of the batches; all are told the same.
     """
     right, loss = 0, 0.0
-    batch_size = at_a_time((data.images.shape[-2], data.images.shape[-1]), batch_size)
+    batch_size = at_a_time(data.images.shape, batch_size)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     with in_mode(model, training=False), torch.inference_mode():
         for start in range(team.rank * batch_size, len(data), team.size * batch_size):

@@ -87,8 +87,8 @@ class Ended:
 
     Attributes:
         chosen: parameters and buffers, for `fill_`, of the latest snapshot whose held-out accuracy is within
-            one standard error of the highest (the rule of Breiman et al., Classification and Regression Trees,
-            1984, section 3.4.3); the last ones where none was judged.
+            one standard error of the highest (the rule of Breiman et al., Classification and Regression
+            Trees, 1984, section 3.4.3); the last ones where none was judged.
         last: those of the last snapshot, or of the network as it is where none was taken.
         step: steps made at the snapshot that was chosen; 0 where none was judged.
     """
