@@ -21,13 +21,21 @@ from tenfold.train.batches import Augmentation
 from tenfold.train.recover import Recovery
 from tenfold.train.supervised import Training
 
-__all__ = ["Learning", "Noted", "Options", "Progress", "Searching"]
+__all__ = ["Learning", "Noted", "Options", "Progress", "Searching", "silent", "unnoted"]
 
 Progress = Callable[[str, int, int], None]
 """Called with (phase, done, in all) whenever something was done."""
 
 Noted = Callable[[Mapping[str, Any]], None]
 """Called with each row of a report's history as soon as it is known; first those of an earlier process."""
+
+
+def silent(phase: str, done: int, total: int) -> None:
+    """Progress that no one looks at."""
+
+
+def unnoted(row: Mapping[str, Any]) -> None:
+    """A row of the history that no one looks at."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tenfold.jobs import events
-from tenfold.jobs.events import noted, recorded, silent
+from tenfold.jobs.events import noted, recorded
+from tenfold.options import silent
 from tenfold.runs.directory import RunDirectory
 
 

@@ -20,9 +20,8 @@ from tenfold.deploy.bench import Contender, Timing, bench, threads_of_all
 from tenfold.deploy.memory import memory_bytes
 from tenfold.deploy.onnx import export_onnx
 from tenfold.deploy.profile import NodeTime, profile
-from tenfold.jobs.events import silent
 from tenfold.jobs.shipped import Shipped, shipped
-from tenfold.options import Progress
+from tenfold.options import Progress, silent
 from tenfold.runs.directory import RunDirectory
 
 __all__ = ["BenchedRun", "LayerTime", "bench_run"]

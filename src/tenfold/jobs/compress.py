@@ -13,13 +13,13 @@ from tenfold.core.errors import RunError
 from tenfold.core.plan import Plan
 from tenfold.data.dataset import Splits
 from tenfold.jobs.delivery import checked, deliver, explained, finish, loaded
-from tenfold.jobs.events import noted, recorded, silent
+from tenfold.jobs.events import noted, recorded
 from tenfold.jobs.learn import carry_out
 from tenfold.jobs.network import check_names, check_plan, filled_in, options_of
 from tenfold.jobs.search_record import search_text
 from tenfold.jobs.started import free_run, gone_on_with, started, threads
 from tenfold.layers.census import Census
-from tenfold.options import Options, Progress
+from tenfold.options import Options, Progress, silent
 from tenfold.pipeline import Compressed, Searched, Session, compress, search_plan
 from tenfold.runs.checkpoint import Checkpoint
 from tenfold.runs.directory import RunDirectory

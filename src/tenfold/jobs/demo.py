@@ -14,9 +14,9 @@ from tenfold.data.cache import cache_directory
 from tenfold.data.dataset import Splits
 from tenfold.data.source import load_data
 from tenfold.jobs.compress import compress_network
-from tenfold.jobs.events import recorded, silent
+from tenfold.jobs.events import recorded
 from tenfold.jobs.started import free_run, started, threads
-from tenfold.options import Progress
+from tenfold.options import Progress, silent
 from tenfold.runs.directory import RunDirectory
 from tenfold.train.batches import Augmentation
 from tenfold.train.loop import Step

@@ -9,13 +9,9 @@ from typing import Any
 from tenfold.options import Noted, Progress
 from tenfold.runs.directory import RunDirectory
 
-__all__ = ["noted", "recorded", "silent", "unnoted"]
+__all__ = ["noted", "recorded"]
 
 _SECONDS = 1.0  # between two lines about one phase
-
-
-def silent(phase: str, done: int, total: int) -> None:
-    """Progress that no one looks at."""
 
 
 def recorded(progress: Progress, run: RunDirectory) -> Progress:
@@ -30,10 +26,6 @@ def recorded(progress: Progress, run: RunDirectory) -> Progress:
             last_phase, last_time = phase, monotonic()
 
     return tell
-
-
-def unnoted(row: Mapping[str, Any]) -> None:
-    """A row of the history that no one looks at."""
 
 
 def noted(run: RunDirectory) -> Noted:

@@ -12,10 +12,9 @@ from tenfold.core.atomic import write_bytes
 from tenfold.core.names import FileFormat
 from tenfold.deploy.forms import EXTENSIONS, bytes_of, export_form, fresh_parity, make_folder
 from tenfold.deploy.onnx import export_onnx
-from tenfold.deploy.verify import Latency, latency_ms, parity, size_bytes
-from tenfold.jobs.events import silent
+from tenfold.deploy.verify import Latency, latency_ms, size_bytes
 from tenfold.jobs.shipped import shipped
-from tenfold.options import Progress
+from tenfold.options import Progress, silent
 from tenfold.runs.directory import RunDirectory
 
 __all__ = ["Exported", "ExportedForm", "File", "export", "export_as"]
@@ -89,7 +88,7 @@ def export(run: Path, out: Path | None = None, progress: Progress = silent) -> E
     path = export_onnx(model, out or directory.onnx, shape)
     progress("export", 1, 3)
     images = torch.randn(_PARITY_IMAGES, *shape, generator=torch.Generator().manual_seed(0))
-    difference = max(parity(model, path, images), fresh_parity(model, path, images, "onnx"))
+    difference = fresh_parity(model, path, images, "onnx")
     with tempfile.TemporaryDirectory(prefix="tenfold-") as folder:
         files = [path]
         if original is not None:

@@ -9,7 +9,6 @@ import torch
 from tenfold.config import InspectSettings
 from tenfold.core.errors import BudgetError, DataError
 from tenfold.core.plan import Budget, Choice
-from tenfold.jobs.events import silent
 from tenfold.jobs.network import (
     check_names,
     counted_for,
@@ -21,7 +20,7 @@ from tenfold.jobs.network import (
     with_kept_layers,
 )
 from tenfold.layers.census import Census, census
-from tenfold.options import Progress
+from tenfold.options import Progress, silent
 from tenfold.pipeline import Planned, material_of, plan_for
 
 __all__ = ["Inspection", "Prediction", "inspect"]

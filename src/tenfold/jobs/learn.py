@@ -8,11 +8,11 @@ from pathlib import Path
 from tenfold.config import LearnSettings
 from tenfold.core.atomic import write_text
 from tenfold.jobs.delivery import checked, deliver, explained, loaded
-from tenfold.jobs.events import noted, recorded, silent, unnoted
+from tenfold.jobs.events import noted, recorded
 from tenfold.jobs.network import check_names, check_plan, filled_in, options_of
 from tenfold.jobs.search_record import search_text
 from tenfold.jobs.started import free_run, started, threads
-from tenfold.options import Progress
+from tenfold.options import Progress, silent, unnoted
 from tenfold.pipeline import Compressed, Searched, Session, learn
 from tenfold.runs.checkpoint import Checkpoint
 from tenfold.runs.directory import RunDirectory

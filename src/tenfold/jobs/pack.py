@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tenfold.jobs.events import silent
-from tenfold.options import Progress
+from tenfold.options import Progress, silent
 from tenfold.packaging.contents import Contents
 from tenfold.packaging.measure import Measured, measure
 from tenfold.packaging.options import PackOptions

@@ -13,11 +13,10 @@ from tenfold.config import CompressSettings, InspectSettings, LearnSettings
 from tenfold.core.plan import Plan
 from tenfold.core.shapes import macs, params, repeat_groups
 from tenfold.data.dataset import Splits
-from tenfold.jobs.events import silent
 from tenfold.jobs.inspect import Inspection, inspect
 from tenfold.jobs.network import check_names, check_plan, counted_for, images_of, network_of
 from tenfold.layers.census import Census
-from tenfold.options import Progress
+from tenfold.options import Progress, silent
 from tenfold.schemes.registry import get_scheme
 
 __all__ = ["Preview", "preview"]

@@ -18,10 +18,9 @@ from tenfold.deploy.onnx import export_onnx
 from tenfold.deploy.quantise import Goal, Quantised, layers_of, quantise_gated
 from tenfold.deploy.runtime import session
 from tenfold.deploy.verify import latency_ms, runner, size_bytes
-from tenfold.jobs.events import silent
 from tenfold.jobs.network import images_of
 from tenfold.jobs.shipped import shipped
-from tenfold.options import Progress
+from tenfold.options import Progress, silent
 from tenfold.runs.directory import RunDirectory
 
 __all__ = ["FileMeasures", "QuantisedRun", "quantise_run"]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-from tenfold.options import Noted, Progress
+from tenfold.options import Noted, Progress, silent, unnoted
 from tenfold.pipeline.searching import Searched
 from tenfold.runs.checkpoint import Checkpoint
 from tenfold.train.team import ALONE, Team
@@ -14,16 +13,8 @@ from tenfold.train.team import ALONE, Team
 __all__ = ["Session"]
 
 
-def _silent(phase: str, done: int, total: int) -> None:
-    """Progress that no one looks at."""
-
-
 def _unread(searched: Searched) -> None:
     """Trials that no one looks at."""
-
-
-def _unnoted(row: Mapping[str, Any]) -> None:
-    """A row that no one looks at."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +30,8 @@ class Session:
         noted: given the rows of the history.
     """
 
-    progress: Progress = _silent
+    progress: Progress = silent
     found: Callable[[Searched], None] = _unread
     checkpoint: Checkpoint = field(default_factory=lambda: Checkpoint(None))
     team: Team = ALONE
-    noted: Noted = _unnoted
+    noted: Noted = unnoted
