@@ -31,6 +31,7 @@ GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
     "selector": {
         **{name: ("--selector", name) for name in ("allocation", "energy", "evbmf", "uniform", "random")},
         "bayes, corrections": SEARCH,
+        "bayes, trends": (*SEARCH, "--space", "trends"),
         "bayes, ranks": (*SEARCH, "--space", "ranks"),
         "random search, corrections": (*SEARCH, "--sampler", "random"),
     },

@@ -19,6 +19,7 @@ import runs
 
 SAMPLERS = {
     "tenfold": ("--sampler", "tenfold"),
+    "tenfold, trends": ("--sampler", "tenfold", "--space", "trends"),
     "tenfold, ranks": ("--sampler", "tenfold", "--space", "ranks"),
     "random": ("--sampler", "random"),
     "nsga2": ("--sampler", "nsga2"),

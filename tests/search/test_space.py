@@ -8,9 +8,9 @@ from tenfold.core.errors import BudgetError, UnknownNameError
 from tenfold.core.plan import Choice, Plan
 from tenfold.ranks.allocate import allocate
 from tenfold.search.base import Space
-from tenfold.search.space import Corrections, make_space
+from tenfold.search.space import Corrections, Trends, grouped, make_space
 
-KINDS = ["corrections", "ranks"]
+KINDS = ["corrections", "trends", "ranks"]
 
 
 def anywhere(searched: Space, count: int = 60) -> np.ndarray:
@@ -119,7 +119,7 @@ def test_deep_networks_have_twenty_groups_of_neighbours():
     names = [f"layer{s}.{b}.conv{c}" for s in (1, 2, 3) for b in range(9) for c in (1, 2)]
     rows = dict.fromkeys(["conv1", *names, "linear"], table(1)["stage0.conv0"])
     searched = Corrections(rows, {"params": 700.0}, {"params": 0.0})
-    groups = searched.groups
+    groups = grouped(list(rows), 20)
     assert [name for group in groups for name in group] == list(rows)
     assert len(groups) == len(searched.dimensions) == 20
     for group in groups:  # nothing is put together across stages
@@ -132,19 +132,50 @@ def test_deep_networks_have_twenty_groups_of_neighbours():
     point[place] = 2.0
     plan = searched.decode(point)
     assert len({plan[name] for name in groups[place]}) <= 2  # equal layers, equally corrected
-    many = Corrections(dict.fromkeys(names, rows["conv1"]), {"params": 700.0}, {"params": 0.0}, most=3)
-    assert [len(group) for group in many.groups] == [18, 18, 18]
+    assert [len(group) for group in grouped(names, 3)] == [18, 18, 18]
+
+
+def test_trends_are_independent_patterns_of_mean_0_and_mean_square_1():
+    searched = space("trends", layers=8)
+    names = [d.name for d in searched.dimensions]
+    assert names == ["place", "parameters", "rise"]  # of these layers, MACs a parameter follow parameters
+    patterns = searched._corrections(np.eye(3))
+    np.testing.assert_allclose(patterns @ patterns.T / 8, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(patterns.mean(1), 0, atol=1e-12)
+    np.testing.assert_allclose(np.diff(patterns[0], 2), 0, atol=1e-12)  # the first one is linear
+
+
+def test_what_earlier_trends_say_already_is_no_trend():
+    row = table(1)["stage0.conv0"]
+    alike = Trends({f"conv{n}": row for n in range(6)}, {"params": 60.0}, {"params": 0.0})
+    assert "parameters" not in [d.name for d in alike.dimensions]
+    alone = Trends({"conv": row}, {"params": 20.0}, {"params": 0.0})
+    assert [d.name for d in alone.dimensions] == ["place"]
+    assert alone.decode(np.array([2.0])) == alone.decode(np.array([-2.0])) == alone.plain
+
+
+def test_a_trend_moves_parameters_from_one_end_to_the_other():
+    searched = space("trends", layers=8)
+    used = {}
+    for weight in (-1.0, 0.0, 1.0):
+        picked = searched.grid.picked(searched.decode(weight * np.eye(3)[0]))
+        used[weight] = sum(c.params for c in picked[4:]) - sum(c.params for c in picked[:4])
+    assert used[-1.0] < used[0.0] < used[1.0]
+    given = 0.7 * np.random.default_rng(0).standard_normal((30, 3))
+    found = np.stack([searched.encode(searched.decode(point)) for point in given])
+    assert np.corrcoef(given.ravel(), found.ravel())[0, 1] > 0.9
 
 
 def test_what_gives_points_their_meaning_changes_the_fingerprint():
     prints = {
         space().fingerprint,
         space("ranks").fingerprint,
+        space("trends").fingerprint,
         space(share=0.6).fingerprint,
         space(front=True).fingerprint,
         space(layers=6).fingerprint,
     }
-    assert len(prints) == 5
+    assert len(prints) == 6
     assert space().fingerprint in prints
 
 

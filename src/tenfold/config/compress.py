@@ -51,7 +51,8 @@ class CompressSettings(TrainingSettings):
     trials: int = Field(40, ge=1, description="Plans that Bayesian optimisation tries.")
     space: SpaceName = Field(
         "corrections",
-        description="What it searches: corrections of each layer's predicted loss, or the ranks themselves.",
+        description="What it searches: corrections of each layer's predicted loss, trends of them over all "
+        "layers, or the ranks themselves.",
     )
     sampler: SamplerName = Field(
         "tenfold", description="What proposes its trials; all but the first are Optuna's."

@@ -36,7 +36,7 @@ PrecisionName = Literal["timed", "float32", "bfloat16"]
 SelectorName = Literal["allocation", "bayes", "evbmf", "energy", "uniform", "random"]
 """What chooses the ranks: a rule of `tenfold.ranks.select`, or Bayesian optimisation."""
 
-SpaceName = Literal["corrections", "ranks"]
+SpaceName = Literal["corrections", "trends", "ranks"]
 """What Bayesian optimisation searches; see `tenfold.search.space`."""
 
 SamplerName = Literal["tenfold", "gp", "tpe", "nsga2", "random"]

@@ -19,7 +19,7 @@ class Search:
     """A search of ranks.
 
     Attributes:
-        space: "corrections" or "ranks".
+        space: "corrections", "trends" or "ranks".
         sampler: what proposed the trials.
         trials: by rising number.
         importance: dimension -> how much of the loss it explains, at least 0.

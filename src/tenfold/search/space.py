@@ -1,12 +1,13 @@
-"""What is searched: the corrections that an allocation is given, or the ranks themselves.
+"""What is searched: the corrections that an allocation is given, their trends, or the ranks themselves.
 
-Both spaces know exactly what a plan ships and decode only to plans that meet every limit. A point is one
+All spaces know exactly what a plan ships and decode only to plans that meet every limit. A point is one
 number a dimension; the Gaussian process never sees it, but the plan that it stands for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise, takewhile
 
@@ -20,51 +21,41 @@ from tenfold.ranks.table import Table
 from tenfold.search.base import Dimension, Sketch, Space, TabledSpace
 from tenfold.search.grid import Indices
 
-__all__ = ["Corrections", "Ranks", "make_space"]
+__all__ = ["Corrections", "Ranks", "Trends", "grouped", "make_space"]
 
 Array = NDArray[np.float64]
 
 _REACH = 2.0  # a correction is a factor between exp(-2) and exp(2)
 _DIMENSIONS = 20
+_NEW = 0.1  # share of a property's spread that earlier ones must leave unexplained, or it is no pattern
+_SATURATED = 0.01  # share of the mean rise that is added before a logarithm is taken
 _BUDGET = "share of the budget"
 
 
-class Corrections(TabledSpace):
-    """One logarithm of a factor on the predicted rises of each layer, in [-2, 2].
+class _Corrected(TabledSpace):
+    """Logarithms of factors on the predicted rises of the layers: sums of a few patterns over all layers.
 
-    Deep networks have one for each group of neighbouring layers, at most twenty in all. With `front`, one
-    more dimension says how much of the way from the smallest plan to the limits is used, 1 being all of it.
-
-    Example:
-        >>> from tenfold.core.plan import Choice
-        >>> from tenfold.ranks.table import Candidate
-        >>> row = (Candidate(None, 0.0, 10, 9, 40), Candidate(Choice("svd", (1,)), 1.0, 5, 4, 20))
-        >>> space = Corrections({"a": row, "b": row}, {"params": 15.0}, {"params": 0.0})
-        >>> list(space.decode(np.array([0.0, 0.5])).factorised)
-        ['a']
+    A coordinate is the weight of its pattern, in [-2, 2]. With `front`, one more says how much of the way
+    from the smallest plan to the limits is used, 1 being all of it.
     """
 
-    kind = "corrections"
-
     def __init__(
-        self,
-        table: Table,
-        limits: Mapping[str, float],
-        fixed: Mapping[str, float],
-        *,
-        front: bool = False,
-        most: int = _DIMENSIONS,
+        self, table: Table, limits: Mapping[str, float], fixed: Mapping[str, float], *, front: bool = False
     ) -> None:
-        """Take what `allocate` takes, whether smaller budgets are meant too, and the most corrections."""
+        """Take what `allocate` takes, and whether smaller budgets are meant too."""
         self.front = front
-        self.groups = _grouped(list(table), most)
         super().__init__(table, limits, fixed)
-        self._group = np.array([k for k, names in enumerate(self.groups) for _ in names], dtype=np.int64)
+        patterns = self._made_patterns()
+        self._names, self._patterns = tuple(patterns), np.array(list(patterns.values()))
+
+    @abstractmethod
+    def _made_patterns(self) -> dict[str, Array]:
+        """What each coordinate does to the layers, (layers,), by its name."""
 
     @property
     def dimensions(self) -> tuple[Dimension, ...]:
         """The corrections, then the budget."""
-        found = tuple(Dimension(_name(names), -_REACH, _REACH, integer=False) for names in self.groups)
+        found = tuple(Dimension(name, -_REACH, _REACH, integer=False) for name in self._names)
         return (*found, Dimension(_BUDGET, 0.0, 1.0, integer=False)) if self.front else found
 
     def decode(self, point: Array) -> Plan:
@@ -73,7 +64,7 @@ class Corrections(TabledSpace):
         Where several limits cannot be met together at the point's share of them, it is that at all of them.
         """
         point = np.asarray(point, dtype=float)
-        factors = np.exp(point[self._group])
+        factors = np.exp(self._corrections(point))
         scaled = {
             name: tuple(replace(c, rise=c.rise * float(factor)) for c in row)
             for factor, (name, row) in zip(factors, self.table.items(), strict=True)
@@ -87,25 +78,24 @@ class Corrections(TabledSpace):
         """The corrections under which the plan's candidates are the ones a multiplier would pick.
 
         At the optimum of an allocation a unit more would take the same rise away in every layer. The
-        corrections are the logarithms of what is missing to that, so far as they lie within [-2, 2].
+        corrections are the logarithms of what is missing to that, so far as the patterns can make it up with
+        weights in [-2, 2].
         """
         if plan == self.plain:
-            return np.array([0.0] * len(self.groups) + [1.0] * self.front)
+            return np.array([0.0] * len(self._names) + [1.0] * self.front)
         worth = self.grid.worth_at(self.grid.nearest(plan))
-        missing = np.mean(worth) - worth
-        sums = np.bincount(self._group, weights=missing, minlength=len(self.groups))
-        found = np.clip(sums / np.bincount(self._group), -_REACH, _REACH)
+        found = np.clip((np.mean(worth) - worth) @ np.linalg.pinv(self._patterns), -_REACH, _REACH)
         return np.append(found, self._share(plan)) if self.front else found
 
     def sketch(self, points: Array) -> Sketch:
         """Of the greedy allocations, which differ from `decode` by a step in a layer now and then."""
         share = points[:, -1] if self.front else np.ones(len(points))
-        return self._sketch_indices(self.grid.allocate(points[:, self._group], self._room(share)))
+        return self._sketch_indices(self.grid.allocate(self._corrections(points), self._room(share)))
 
     def sample(self, count: int, rng: np.random.Generator) -> Array:
         """Corrections of various spreads at any budget."""
         spread = rng.choice([0.2, 0.5, 1.0], size=(count, 1))
-        points = spread * rng.standard_normal((count, len(self.groups)))
+        points = spread * rng.standard_normal((count, len(self._names)))
         points[:1] = 0.0
         points = np.clip(points, -_REACH, _REACH)
         return np.column_stack([points, _shares(count, rng)]) if self.front else points
@@ -113,7 +103,7 @@ class Corrections(TabledSpace):
     def vary(self, points: Array, rng: np.random.Generator) -> Array:
         """Change a few corrections of each point, and the budget of some."""
         out = points.copy()
-        count, size = len(points), len(self.groups)
+        count, size = len(points), len(self._names)
         chosen = rng.random((count, size)) < rng.choice([1.0, 2.0, 4.0], size=(count, 1)) / size
         chosen[np.arange(count), rng.integers(size, size=count)] = True
         step = rng.choice([0.1, 0.3, 0.8], size=(count, 1)) * rng.standard_normal((count, size))
@@ -127,6 +117,10 @@ class Corrections(TabledSpace):
         """Every point is feasible."""
         del rng
         return points
+
+    def _corrections(self, points: Array) -> Array:
+        """Of each layer, (..., layers)."""
+        return np.asarray(points[..., : len(self._names)] @ self._patterns)
 
     def _limits_at(self, point: Array) -> dict[str, float]:
         """The limits at the budget of a point; those of the space itself at 1."""
@@ -142,6 +136,59 @@ class Corrections(TabledSpace):
         least, most = self.grid.least + self._rest, self.grid.room + self._rest
         way = np.log(used / least) / np.maximum(np.log(most / least), 1e-12)
         return float(np.clip(way.max(), 0.0, 1.0))
+
+
+class Corrections(_Corrected):
+    """One correction a layer; deep networks have one for each group of neighbouring layers, at most twenty.
+
+    Example:
+        >>> from tenfold.core.plan import Choice
+        >>> from tenfold.ranks.table import Candidate
+        >>> row = (Candidate(None, 0.0, 10, 9, 40), Candidate(Choice("svd", (1,)), 1.0, 5, 4, 20))
+        >>> space = Corrections({"a": row, "b": row}, {"params": 15.0}, {"params": 0.0})
+        >>> list(space.decode(np.array([0.0, 0.5])).factorised)
+        ['a']
+    """
+
+    kind = "corrections"
+
+    def _made_patterns(self) -> dict[str, Array]:
+        """A group of layers each."""
+        groups = grouped(self.layers, _DIMENSIONS)
+        return {_name(names): np.array([float(x in names) for x in self.layers]) for names in groups}
+
+
+class Trends(_Corrected):
+    """How corrections depend on what a layer is: few coordinates however deep the network is.
+
+    The patterns are the layer's place, the logarithms of its parameters and of its MACs a parameter, and
+    that of what the plain allocation makes its rise: a weight of the last one raises all rises to a power.
+    Each is freed of what the earlier ones say, and has mean 0 and mean square 1; what then says nothing is
+    left out.
+    """
+
+    kind = "trends"
+
+    def _made_patterns(self) -> dict[str, Array]:
+        """One a property."""
+        dense = [max(row, key=lambda c: c.params) for row in self.table.values()]
+        rises = [c.rise for c in self.grid.picked(self.plain)]
+        floor = _SATURATED * (np.mean(rises) or 1.0)
+        properties = {
+            "place": np.arange(float(len(dense))),
+            "parameters": np.log([c.params for c in dense]),
+            "MACs a parameter": np.log([max(c.macs, 1) / c.params for c in dense]),
+            "rise": np.log(np.array(rises) + floor),
+        }
+        found: dict[str, Array] = {}
+        for name, values in properties.items():
+            spread = values.std()
+            rest = values - values.mean()
+            for other in found.values():
+                rest = rest - other * (rest @ other) / len(rest)
+            if rest.std() > _NEW * spread:
+                found[name] = rest / rest.std()
+        return found or {"place": np.zeros(len(dense))}
 
 
 class Ranks(TabledSpace):
@@ -212,7 +259,7 @@ class Ranks(TabledSpace):
         return self.grid.shrink(at, np.zeros(at.shape), self.grid.room)
 
 
-_KINDS: dict[str, Callable[..., Space]] = {"corrections": Corrections, "ranks": Ranks}
+_KINDS: dict[str, Callable[..., Space]] = {"corrections": Corrections, "trends": Trends, "ranks": Ranks}
 
 
 def make_space(
@@ -221,7 +268,7 @@ def make_space(
     """The space of a name.
 
     Args:
-        kind: "corrections" or "ranks".
+        kind: "corrections", "trends" or "ranks".
         table: candidates of the layers that may be factorised.
         limits: upper bounds by cost name, absolute.
         fixed: what the rest of the network costs; names every limit, and every other cost that is to be
@@ -242,7 +289,7 @@ def _shares(count: int, rng: np.random.Generator) -> Array:
     return np.append(1.0, rng.permuted(np.linspace(0, 1, count)[:-1]))[:count]
 
 
-def _grouped(names: list[str], most: int) -> list[list[str]]:
+def grouped(names: Sequence[str], most: int) -> list[list[str]]:
     """Neighbouring layers together, until there are at most `most` groups.
 
     The pair goes first whose names agree longest, then the pair that makes the smallest group.
