@@ -32,7 +32,7 @@ docs: $(STAMP)
 	$(BIN)/python scripts/docs_links.py site
 
 check: $(STAMP)
-	$(BIN)/ruff check src tests scripts examples
-	$(BIN)/ruff format --check src tests scripts examples
+	$(BIN)/ruff check src tests scripts examples benchmarks
+	$(BIN)/ruff format --check src tests scripts examples benchmarks
 	$(BIN)/mypy --strict src
 	$(BIN)/lint-imports

@@ -3,20 +3,21 @@
     TENFOLD_DATA=FOLDER python benchmarks/ablations.py run [--only metric] [--seeds 3]
     python benchmarks/ablations.py table [--only metric]
 
-Choices are made by the held-out columns; the test column is there to see whether they were right. Results are
-kept in results/ablations.json; what is there is not run again.
+Choices are made by the held-out columns; the test column is there to see whether they were right. Plans by
+Bayesian optimisation and by random search are those that benchmarks/samplers.py found; it must have run.
+Results are kept in results/ablations.json; what is there is not run again.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
+
+import samplers
 
 import runs
 
 NETWORK = "resnet20"
-SHORT = ("--epochs", "5")
-SEARCH = ("--selector", "bayes", "--trials", "40")
+SHORT = ("--epochs", "3")
 GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
     "metric": {name: ("--metric", name) for name in ("logits", "activations", "plain")},
     "scheme": {
@@ -30,10 +31,7 @@ GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "selector": {
         **{name: ("--selector", name) for name in ("allocation", "energy", "evbmf", "uniform", "random")},
-        "bayes, corrections": SEARCH,
-        "bayes, trends": (*SEARCH, "--space", "trends"),
-        "bayes, ranks": (*SEARCH, "--space", "ranks"),
-        "random search, corrections": (*SEARCH, "--sampler", "random"),
+        **dict.fromkeys(samplers.SAMPLERS, ()),
     },
     "schedule": {
         name: (*SHORT, "--schedule", name, "--cycles", "1")
@@ -49,13 +47,7 @@ PLAIN = 5.0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("action", choices=["run", "table"])
-    parser.add_argument("--only", default="", help="groups whose name contains this")
-    parser.add_argument("--seeds", type=int, default=1)
-    arguments = parser.parse_args()
+    arguments = runs.parser(__doc__).parse_args()
     groups = [name for name in GROUPS if arguments.only in name]
     if arguments.action == "table":
         print("\n\n".join(filter(None, map(table, groups))))
@@ -64,16 +56,20 @@ def main() -> None:
     for seed, group in itertools.product(range(arguments.seeds), groups):
         for ratio, (name, options) in itertools.product(RATIOS.get(group, (PLAIN,)), GROUPS[group].items()):
             key = f"{group} {ratio:g}x {name} seed {seed}"
-            runs.keep("ablations", key, NETWORK, ratio, seed, *held_out, *options)
+            command = runs.compressing(NETWORK, [f"params={1 / ratio}"], seed, *held_out, *options)
+            if group == "selector" and name in samplers.SAMPLERS:
+                plan = runs.folder("samplers", f"{name} seed {seed}") / "plan.json"
+                if not plan.exists():
+                    continue
+                command = runs.compressing(NETWORK, [], seed, *held_out, "--plan", str(plan))
+            runs.kept("ablations", key, *command)
 
 
 def table(group: str) -> str:
     """One part, every variant."""
     results = runs.load("ablations")
-    lines = [
-        f"| {group} | parameters | held-out at once | held-out at the end | its loss | test | seeds | seconds |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    columns = "parameters | held-out at once | held-out at the end | its loss | test | seeds | seconds"
+    lines = [f"| {group} | {columns} |", "|---|---|---|---|---|---|---|---|"]
     for ratio, name in itertools.product(RATIOS.get(group, (PLAIN,)), GROUPS[group]):
         rows = [row for key, row in results.items() if key.startswith(f"{group} {ratio:g}x {name} seed ")]
         if rows:

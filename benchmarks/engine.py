@@ -2,8 +2,9 @@
 
     TENFOLD_DATA=FOLDER python benchmarks/engine.py
 
-ResNet-20 at a fifth of its parameters (block terms), batches of 128 of CIFAR-10, in turns: the plain loop, tenfold computing the same thing
-(chains, float32), and tenfold as it chooses. Memory is the highest resident set of a process that does only that.
+ResNet-20 at a fifth of its parameters (block terms), batches of 128 of CIFAR-10, in turns: the plain loop,
+tenfold computing the same thing (chains, float32), and tenfold as it chooses. Memory is the highest resident
+set of a process that does only that.
 """
 
 from __future__ import annotations

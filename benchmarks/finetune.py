@@ -8,8 +8,8 @@ Results are kept in results/finetune.json; what is there is not run again.
 
 from __future__ import annotations
 
-import argparse
 import itertools
+import re
 import statistics
 
 import runs
@@ -18,13 +18,7 @@ CELLS = [("resnet20", 3.0), ("resnet20", 6.8), ("resnet20", 13.7), ("resnet32", 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("action", choices=["run", "table"])
-    parser.add_argument("--only", default="", help="run cells whose name contains this")
-    parser.add_argument("--seeds", type=int, default=1)
-    arguments, options = parser.parse_known_args()
+    arguments, options = runs.parser(__doc__).parse_known_args()
     if arguments.action == "table":
         print(table(runs.load("finetune")))
         return
@@ -36,20 +30,23 @@ def main() -> None:
 
 
 def table(results: dict[str, dict]) -> str:
-    """The README's table."""
-    lines = [
-        "| network | parameters | chosen by held-out | last epoch | before fine-tuning, held-out | epochs | seeds | minutes |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for network, ratio in CELLS:
-        rows = [row for key, row in results.items() if key.startswith(f"{network} {ratio:g}x seed")]
-        if rows:
-            lines.append(
-                f"| {network} ({rows[0]['original']:.2f} %) | {rows[0]['ratio']:.2f}x "
-                f"| **{runs.spread(row['accuracy'] for row in rows)}** | {runs.spread(row['last'] for row in rows)} "
-                f"| {runs.spread(recovered(row) for row in rows)} | {rows[0]['epochs']} | {len(rows)} "
-                f"| {statistics.median(row['seconds'] for row in rows) / 60:.0f} |"
-            )
+    """The README's table, a row for each cell and options."""
+    columns = "chosen by held-out | last epoch | before fine-tuning, held-out | epochs | seeds | minutes"
+    lines = [f"| network | parameters | {columns} |", "|---|---|---|---|---|---|---|---|"]
+    by_options: dict[str, list[dict]] = {}
+    for key, row in results.items():
+        by_options.setdefault(re.sub(r"seed [0-9]+", "", key), []).append(row)
+    order = [f"{network} {ratio:g}x" for network, ratio in CELLS]
+    for key, rows in sorted(by_options.items(), key=lambda item: order.index(" ".join(item[0].split()[:2]))):
+        first = rows[0]
+        cells = [f"{key.split()[0]} ({first['original']:.2f} %)", f"{first['ratio']:.2f}x"]
+        cells += [
+            f"**{runs.spread(row['accuracy'] for row in rows)}**",
+            runs.spread(row["last"] for row in rows),
+        ]
+        cells += [runs.spread(recovered(row) for row in rows), str(first["epochs"]), str(len(rows))]
+        cells += [f"{statistics.median(row['seconds'] for row in rows) / 60:.0f}"]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

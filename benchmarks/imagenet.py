@@ -10,7 +10,6 @@ Results are kept in results/imagenet.json; what is there is not run again.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -42,12 +41,7 @@ STEPS = ("inspect", "compress", "export", "export pt2", "export safetensors", "b
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("action", choices=["run", "table"])
-    parser.add_argument("--only", default="", help="run the networks whose name contains this")
-    arguments = parser.parse_args()
+    arguments = runs.parser(__doc__).parse_args()
     if arguments.action == "table":
         print(table(runs.load("imagenet")))
         return

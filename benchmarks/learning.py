@@ -15,7 +15,6 @@ Results are kept in results/learning.json; what is there is not run again, and w
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import os
 import re
@@ -55,19 +54,14 @@ METHOD_A = ("--method", "btd-bayes", "--trials", "16", "--trial-steps", "0")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("action", choices=["run", "table"])
-    parser.add_argument("--only", default="", help="run cells whose name begins with this")
+    parser = runs.parser(__doc__)
     parser.add_argument("--epochs", type=int, default=30, help="in all, at least 6")
-    parser.add_argument("--seeds", type=int, default=1)
     arguments, options = parser.parse_known_args()
     if arguments.action == "table":
         print(table(runs.load("learning"), arguments.epochs, options))
         return
     for seed, (network, way) in itertools.product(range(arguments.seeds), cells()):
-        if f"{network} {way}".startswith(arguments.only):
+        if arguments.only in f"{network} {way}":
             Cell(network, arguments.epochs, seed, options).run(way)
 
 

@@ -13,7 +13,6 @@ Results are kept in results/native.json; what is there is not run again.
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import subprocess
 import sys
@@ -46,12 +45,8 @@ SETTINGS = ("-O3", "-mcpu=x86_64_v3", "-ffp-contract=fast", "-fno-math-errno", "
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("action", choices=["run", "table"])
+    parser = runs.parser(__doc__)
     parser.add_argument("runs", nargs="*", type=Path, help="run directories")
-    parser.add_argument("--only", default="", help="networks whose name contains this")
     arguments = parser.parse_args()
     if arguments.action == "table":
         print(table(runs.load("native")))

@@ -18,7 +18,7 @@ __all__ = ["peer_cp"]
 
 
 def peer_cp(model: nn.Module, limit: int) -> nn.Module:
-    """A copy of `model`, its 3x3 convolutions factorised at the largest fraction that ships at most `limit` numbers.
+    """A copy of `model`, its 3x3 convolutions factorised at the largest fraction that ships at most `limit`.
 
     The first layer is kept, as all public recipes do. The factors become a chain of plain
     convolutions, which computes the same, so that the recovery can train them.

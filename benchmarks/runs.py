@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -13,6 +14,18 @@ from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
 RUNS = Path(__file__).parent / "runs"
+MACHINE = {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count()}
+
+
+def parser(about: str) -> argparse.ArgumentParser:
+    """What all scripts are asked alike: to measure, some cells and some seeds, or to print a table."""
+    made = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    made.add_argument("action", choices=["run", "table"])
+    made.add_argument("--only", default="", help="run cells whose name contains this")
+    made.add_argument("--seeds", type=int, default=1, help="run seeds 0 to this less 1")
+    return made
 
 
 def load(name: str) -> dict[str, dict]:
@@ -59,11 +72,15 @@ def compress(out: Path, network: str, budgets: list[str], seed: int, *options: s
 
 
 def compressing(network: str, budgets: list[str], seed: int, *options: str) -> list[str]:
-    """The command for a network on CIFAR-10; TENFOLD_DATA is the folder of cifar10.zip and of the checkpoints."""
-    data = Path(os.environ["TENFOLD_DATA"]).absolute()
-    command = ["compress", "--arch", network, "--data", str(data / "cifar10.zip")]
-    command += ["--weights", str(data / f"cifar10-{network}.safetensors"), "--seed", str(seed)]
+    """The command for a network on CIFAR-10."""
+    command = ["compress", "--arch", network, "--data", str(data() / "cifar10.zip")]
+    command += ["--weights", str(data() / f"cifar10-{network}.safetensors"), "--seed", str(seed)]
     return [*command, *(part for budget in budgets for part in ("--budget", budget)), *options]
+
+
+def data() -> Path:
+    """The folder of cifar10.zip and of the checkpoints: TENFOLD_DATA."""
+    return Path(os.environ["TENFOLD_DATA"]).absolute()
 
 
 def carried_out(out: Path, *command: str) -> dict:
@@ -102,6 +119,5 @@ def figures(report: dict) -> dict:
         "epochs": report["settings"]["epochs"],
         "phases": report["seconds"],
         "seconds": round(sum(report["seconds"].values())),
-        "machine": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
+        **MACHINE,
     }

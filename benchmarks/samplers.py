@@ -3,14 +3,13 @@
     TENFOLD_DATA=FOLDER python benchmarks/samplers.py run [--only random] [--seeds 2] [OPTIONS OF search]
     python benchmarks/samplers.py table
 
-`tenfold search` for ResNet-20 at a fifth of its parameters. All samplers begin with the same plans (allocation,
-EVBMF, energy, uniform) and are given the same objective: cross-entropy on 2,000 held-out images after a short
-recovery. Results are kept in results/samplers.json; what is there is not run again.
+`tenfold search` for ResNet-20 at a fifth of its parameters. All samplers begin with the same plans
+(allocation, EVBMF, energy, uniform) and are given the same objective: cross-entropy on 2,000 held-out images
+after 20 steps of recovery. Results are kept in results/samplers.json; what is there is not run again.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import statistics
@@ -27,16 +26,11 @@ SAMPLERS = {
 }
 COUNTS = (10, 20, 40, 80)
 RATIO = 5.0
+STEPS = ("--trial-steps", "20")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("action", choices=["run", "table"])
-    parser.add_argument("--only", default="", help="run samplers whose name contains this")
-    parser.add_argument("--seeds", type=int, default=1)
-    arguments, options = parser.parse_known_args()
+    arguments, options = runs.parser(__doc__).parse_known_args()
     if arguments.action == "table":
         print(table(runs.load("samplers")))
         return
@@ -50,7 +44,7 @@ def main() -> None:
 def search(key: str, seed: int, *options: str) -> dict:
     """The loss of each trial, in order; None of those that were stopped early."""
     out = runs.folder("samplers", key)
-    asked = ["--selector", "bayes", "--until", "plan", "--trials", str(max(COUNTS)), *options]
+    asked = ["--selector", "bayes", "--until", "plan", "--trials", str(max(COUNTS)), *STEPS, *options]
     runs.go(out, *runs.compressing("resnet20", [f"params={1 / RATIO}"], seed, *asked))
     trials = json.loads((out / "search.json").read_text())["trials"]
     return {
@@ -66,8 +60,9 @@ def best(row: dict, count: int) -> float:
 
 def table(results: dict[str, dict]) -> str:
     """Least held-out loss so far, mean over seeds with the ends."""
+    counts = " | ".join(f"{n} trials" for n in COUNTS)
     lines = [
-        f"| sampler | the allocation's plan | {' | '.join(f'{n} trials' for n in COUNTS)} | seeds | minutes |",
+        f"| sampler | the allocation's plan | {counts} | seeds | minutes |",
         f"|---|---|{'---|' * len(COUNTS)}---|---|",
     ]
     for name in SAMPLERS:

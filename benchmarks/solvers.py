@@ -3,8 +3,8 @@
     [TENFOLD_DATA=FOLDER] python benchmarks/solvers.py run [--only cp] [--repeat 3]
     python benchmarks/solvers.py table
 
-tucker: Tucker-2 at half the channels of the thirteen 3x3 kernels of VGG-16, of random numbers and with a spectrum
-that decays as in a trained network, in single and double precision; kernel by kernel ours and theirs in turns.
+tucker: Tucker-2 at half the channels of the thirteen 3x3 kernels of VGG-16, of random numbers and with a
+spectrum that decays as in a trained network, in single and double precision; ours and theirs in turns.
 cp: one sweep at rank 756 over a kernel 512x512x3x3, in processes of their own.
 resnet50: all that a budget of params=0.4 asks for on the layers of ResNet-50, random numbers, two processes.
 starts: block terms from each kind of start, on the kernels of cifar10-resnet20.safetensors in FOLDER.
@@ -362,10 +362,8 @@ def _median(rows: list[dict[str, float]], name: str) -> float:
 
 
 def _tucker_table(results: dict[str, list[dict[str, float]]]) -> str:
-    lines = [
-        "| kernels | precision | tensorly's backend | tensorly, s | tenfold, s | faster | error | tenfold's |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    columns = "precision | tensorly's backend | tensorly, s | tenfold, s | faster | error | tenfold's"
+    lines = [f"| kernels | {columns} |", "|---|---|---|---|---|---|---|---|"]
     for part, rows in results.items():
         if part.startswith("tucker"):
             _, spectrum, dtype, backend = part.split()
@@ -403,7 +401,8 @@ def _resnet50_table(results: dict[str, list[dict[str, float]]]) -> str:
         for row in results.get(f"resnet50 {metric}", []):
             lines.append(
                 f"| {metric} | {row['table']:.0f} | {row['refine']:.0f} | {row['fit']:.0f} "
-                f"| **{row['seconds']:.0f}** | **{row['peak']:.1f}** | {row['factorised']} of {row['layers']} "
+                f"| **{row['seconds']:.0f}** | **{row['peak']:.1f}** "
+                f"| {row['factorised']} of {row['layers']} "
                 f"| {row['shipped'] / row['params']:.3f} |"
             )
     return "\n".join(lines)

@@ -13,7 +13,6 @@ Results are kept in results/speed.json; what is there is not run again.
 
 from __future__ import annotations
 
-import argparse
 import copy
 import json
 import math
@@ -53,12 +52,7 @@ REPETITIONS = 100
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("action", choices=["run", "table"])
-    parser.add_argument("--only", default="", help="run the parts whose name contains this")
-    arguments = parser.parse_args()
+    arguments = runs.parser(__doc__).parse_args()
     if arguments.action == "table":
         print(table(runs.load("speed")))
         return
