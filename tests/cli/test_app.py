@@ -82,6 +82,16 @@ def test_options_go_before_the_job_file(ran: tuple[Path, Result]) -> None:
     assert (settings["budget"], settings["recovery_steps"], settings["flip"]) == ({}, 2, False)
 
 
+def test_a_plan_goes_before_the_front_of_a_job_file(ran: tuple[Path, Result]) -> None:
+    run = ran[0] / "run"
+    job = (run / "job.toml").read_text()
+    assert "# front is not set" in job
+    Path("front.toml").write_text(job.replace("# front is not set", 'front = "params"'))
+    result = call("compress", "--job", "front.toml", "--out", "planned", "--plan", f"{run}/plan.json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(Path("planned/report.json").read_text())["settings"]["front"] is None
+
+
 def test_inspect_lists_layers_with_and_without_a_budget(inputs: list[str]) -> None:
     plain = call("inspect", "--arch", "job_samples:depthwise", "--input", "3x12x12", "--classes", "3")
     assert plain.exit_code == 0, plain.stderr

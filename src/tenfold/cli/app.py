@@ -313,9 +313,10 @@ def _export_int8(run: Path, out: Path | None) -> None:
 def _merged(job: Path | None, options: dict[str, Any]) -> dict[str, Any]:
     """The settings of a job file, with the options that go before them."""
     values = read_toml(job) if job is not None else {}
-    for one, other in (("plan", "budget"), ("budget", "plan")):
-        if one in options and other not in options:
-            values.pop(other, None)  # each says what may ship: the one given now holds
+    for one, others in (("plan", ("budget", "front")), ("budget", ("plan",))):
+        for other in others:
+            if one in options and other not in options:
+                values.pop(other, None)  # each says what may ship: the one given now holds
     return {**values, **options}
 
 

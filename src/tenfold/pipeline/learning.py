@@ -44,6 +44,7 @@ from tenfold.schemes.registry import get_scheme
 from tenfold.search.tried import Tried
 from tenfold.train.constrained import Stretch, kernels_of, learn_, stretch_rates
 from tenfold.train.loop import Rollback, Row, Step, fill_, tensors_of
+from tenfold.train.recover import Recovery
 from tenfold.train.running import Running
 
 __all__ = ["learn"]
@@ -69,7 +70,8 @@ def learn(
         budget: what ships at most. Needed unless a `plan` is given.
         scheme: what every C step fits; see `tenfold.compress`.
         plan: ranks layer by layer, instead of a budget.
-        options: see `Options`; its training is that of the chains at the end.
+        options: see `Options`; its training is that of the chains at the end, its recovery goes before it and
+            makes them answer like the network of the last L step. None is without recovery.
         session: see `Session`.
 
     Returns:
@@ -101,7 +103,7 @@ def learn(
         True
     """
     session = session or Session()
-    material = material_of(in_float32(model), data, options or Options())
+    material = material_of(in_float32(model), data, options or Options(recovery=Recovery(steps=0)))
     chooser = Chooser(material, budget, scheme, plan, session.progress, session.found)
     made, planned, report = _Learning(material, chooser, session).run()
     made = made if material.original is model else made.to(dtype_of(model))
