@@ -20,7 +20,7 @@ CARD_FORMAT = 1
 READING = {
     "resize": "bilinear",
     "proportions": "stretched",
-    "orientation": "stored",
+    "orientation": "upright",
     "frame": "first",
 }
 """The one way from a file to pixels that this runner knows; see `tenfold_runner.images`."""

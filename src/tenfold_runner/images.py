@@ -1,8 +1,9 @@
 """From an image file to what the network takes, exactly as in the training.
 
-The file's pixels are taken as they are stored (a camera's note on orientation is not looked at), of
-animations the first picture, of 16 bits the upper 8; transparency is dropped. First the colours change, then
-the size: by Pillow's bilinear filter, which does not keep the proportions.
+The training reads its files through `eight_bits` too. A photo is turned as its camera noted (EXIF), so that
+it stands as a person sees it; of animations the first picture is taken, of 16 bits the upper 8; transparency
+is dropped. First the colours change, then the size: by Pillow's bilinear filter, which does not keep the
+proportions.
 """
 
 from __future__ import annotations
@@ -11,22 +12,23 @@ import struct
 import warnings
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tenfold_runner.card import Card
 from tenfold_runner.errors import ImageError
 
-__all__ = ["SUFFIXES", "images_below", "prepared", "read_image"]
+__all__ = ["SUFFIXES", "Pixels", "eight_bits", "images_below", "prepared", "read_image"]
 
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
 )
-"""What counts as an image in a folder; files of other kinds are passed over."""
+"""What counts as an image; files of other kinds lie in many folders and are passed over."""
 
 Pixels = NDArray[np.uint8]
 
@@ -41,6 +43,9 @@ _BROKEN = (
     MemoryError,
     Image.DecompressionBombError,
 )
+
+_BROKEN_NOTES = (AttributeError, SyntaxError, TypeError, ValueError, struct.error)
+"""What Pillow raises on notes of cameras that are not as EXIF has them."""
 
 
 def images_below(folder: Path) -> list[Path]:
@@ -77,12 +82,45 @@ def read_image(path: Path, card: Card) -> Pixels:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Pillow, on large or slightly broken files
             with Image.open(BytesIO(data)) as opened:
-                image = _eight_bits(opened, path).convert("L" if channels == 1 else "RGB")
+                image = eight_bits(opened)
+                if image is None:
+                    raise ImageError(
+                        f"{path}: its pixels are 32-bit numbers of unknown range; convert it to 8 bits first"
+                    )
+                image = image.convert("L" if channels == 1 else "RGB")
                 array = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
     except _BROKEN as error:
         cause = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
         raise ImageError(f"{path}: cannot be read as an image ({_brief(cause)})") from None
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def eight_bits(image: Image.Image) -> Image.Image | None:
+    """The picture in an opened file as a person sees it, with 8 bits a channel.
+
+    Args:
+        image: as `Image.open` gives it; it is turned in place. A note on orientation that is broken is
+            passed over, as viewers do.
+
+    Returns:
+        `image`, or its upper 8 bits where it has 16; None where its pixels are 32-bit numbers, whose range
+        is unknown.
+
+    Raises:
+        OSError, SyntaxError, ValueError and others of Pillow's: the file is broken.
+
+    Example:
+        >>> list(eight_bits(Image.fromarray(np.array([[255, 256, 65535]], np.uint16))).tobytes())
+        [0, 1, 255]
+        >>> eight_bits(Image.new("F", (1, 1))) is None
+        True
+    """
+    image.load()
+    with suppress(*_BROKEN_NOTES):  # what is raised while it writes new notes comes after the turn
+        ImageOps.exif_transpose(image, in_place=True)
+    if image.mode.startswith("I;16"):  # Pillow itself would clip at 255
+        return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    return None if image.mode in ("I", "F") else image
 
 
 def prepared(images: Sequence[Pixels], card: Card) -> NDArray[np.float32]:
@@ -92,17 +130,6 @@ def prepared(images: Sequence[Pixels], card: Card) -> NDArray[np.float32]:
     batch -= np.asarray(card.mean, np.float32)[:, None, None]
     batch /= np.asarray(card.std, np.float32)[:, None, None]
     return batch
-
-
-def _eight_bits(image: Image.Image, path: Path) -> Image.Image:
-    """The image with 8 bits a channel; Pillow itself would clip 16-bit grey at 255."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ImageError(
-            f"{path}: its pixels are 32-bit numbers of unknown range; convert it to 8 bits first"
-        )
-    return image
 
 
 def _brief(cause: str) -> str:

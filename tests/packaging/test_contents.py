@@ -34,7 +34,7 @@ def test_the_card_says_all_that_a_device_needs_and_nothing_about_this_machine(ru
             "colour": "grey",
             "resize": "bilinear",
             "proportions": "stretched",
-            "orientation": "stored",
+            "orientation": "upright",
             "frame": "first",
         },
         "before": {"params": 1000, "macs": 9000, "accuracy": 98.5, "size_bytes": 4000, "latency_ms": 0.25},

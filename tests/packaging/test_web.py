@@ -54,11 +54,11 @@ def test_the_worker_gets_the_hash_of_every_file_and_a_version_that_changes_with_
 
 
 def test_the_page_knows_the_way_of_reading_images_that_cards_ask_for() -> None:
-    # image.js and preprocess.js do this and nothing else; only the orientation is another
+    # image.js and preprocess.js do this and nothing else
     assert READING == {
         "resize": "bilinear",
         "proportions": "stretched",
-        "orientation": "stored",
+        "orientation": "upright",
         "frame": "first",
     }
 
@@ -96,7 +96,7 @@ def test_two_builds_of_the_same_contents_have_the_same_bytes(tmp_path: Path) -> 
         built.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
     assert built[0] == built[1]
     assert built[0]["model.onnx"] == b"model"
-    assert json.loads(built[0]["card.json"])["reading"]["orientation"] == "upright"
+    assert json.loads(built[0]["card.json"]) == CARD
     assert built[0]["runtime.js"] == web_runtime().script
     licences = built[0]["licences.txt"].decode()
     assert "Microsoft Corporation" in licences

@@ -16,13 +16,12 @@ from PIL import Image
 from packages import write_digits, write_folder, write_run
 from tenfold.core.errors import DataError
 from tenfold.data.dataset import Preprocessing
-from tenfold.data.decode import SUFFIXES as TRAINED_SUFFIXES
 from tenfold.data.decode import decode_all
 from tenfold.runs.saved import load
 from tenfold_runner.card import Card
 from tenfold_runner.classify import Classifier
 from tenfold_runner.errors import ImageError
-from tenfold_runner.images import SUFFIXES, images_below, prepared, read_image
+from tenfold_runner.images import images_below, prepared, read_image
 from tenfold_runner.package import Package
 
 
@@ -45,14 +44,12 @@ def noise(height: int, width: int, channels: int, seed: int = 0) -> np.ndarray:
 def every_kind(folder: Path) -> list[Path]:
     """One file of each mode and format that people have."""
     rgb = Image.fromarray(noise(37, 23, 3))
-    turned = Image.Exif()
-    turned[0x0112] = 6  # "show it turned by 90 degrees"
     deep = Image.fromarray(np.random.default_rng(1).integers(0, 65536, (21, 30), np.uint16))
     frames = [Image.fromarray(noise(12, 15, 3, seed)) for seed in range(3)]
     saves: dict[str, tuple[Image.Image, dict[str, object]]] = {
         "rgb.png": (rgb, {}),
         "photo.jpg": (rgb, {"quality": 80}),
-        "turned.jpg": (rgb, {"exif": turned.tobytes()}),
+        "turned.jpg": (rgb, {"exif": turned_by(6)}),
         "cmyk.jpg": (rgb.convert("CMYK"), {}),
         "grey.png": (rgb.convert("L"), {}),
         "grey-alpha.png": (rgb.convert("LA"), {}),
@@ -91,15 +88,58 @@ def test_every_kind_of_file_gives_the_pixels_of_the_training(
         )
         for path, pixels in zip(paths, wanted, strict=True):
             assert np.array_equal(read_image(path, card), pixels.numpy()), path.name
-    assert SUFFIXES == TRAINED_SUFFIXES
     assert images_below(tmp_path) == paths
 
 
-def test_orientation_is_that_of_the_file_as_in_the_training(tmp_path: Path, colour: Card) -> None:
-    image, turned = Image.fromarray(noise(6, 9, 3)), Image.Exif()
-    turned[0x0112] = 6
-    image.save(tmp_path / "turned.png", exif=turned)
-    assert np.array_equal(read_image(tmp_path / "turned.png", colour), np.asarray(image).transpose(2, 0, 1))
+# what is stored of an upright picture: EXIF says on which side of it the first row and column lie
+STORED = {
+    1: lambda seen: seen,
+    2: lambda seen: seen[:, ::-1],
+    3: lambda seen: seen[::-1, ::-1],
+    4: lambda seen: seen[::-1],
+    5: lambda seen: seen.swapaxes(0, 1),
+    6: lambda seen: np.rot90(seen, 1),
+    7: lambda seen: seen[::-1, ::-1].swapaxes(0, 1),
+    8: lambda seen: np.rot90(seen, -1),
+}
+
+
+def turned_by(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("ending", ["png", "tif", "webp"])
+def test_a_photo_is_read_as_a_person_sees_it(
+    tmp_path: Path, colour: Card, orientation: int, ending: str
+) -> None:
+    upright, path = noise(6, 9, 3), tmp_path / f"photo.{ending}"
+    stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](upright)))
+    stored.save(path, exif=turned_by(orientation), lossless=True)
+    seen = upright.transpose(2, 0, 1)
+    assert np.array_equal(read_image(path, colour), seen)
+    assert np.array_equal(decode_all(["photo"], lambda _: path.read_bytes())[0].numpy(), seen)
+
+
+def test_sixteen_bits_and_jpeg_are_turned_too(tmp_path: Path, colour: Card, grey: Package) -> None:
+    deep = np.random.default_rng(2).integers(0, 65536, (8, 8), np.uint16)
+    Image.fromarray(np.rot90(deep, 1).copy()).save(tmp_path / "deep.png", exif=turned_by(6))
+    assert np.array_equal(read_image(tmp_path / "deep.png", grey.card)[0], deep >> 8)
+    Image.fromarray(noise(9, 6, 3)).save(tmp_path / "photo.jpg", exif=turned_by(6))
+    with Image.open(tmp_path / "photo.jpg") as image:
+        wanted = np.rot90(np.asarray(image), -1)
+    assert np.array_equal(read_image(tmp_path / "photo.jpg", colour), wanted.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize(
+    "note", [b"", b"II", b"MM\0*\0\0\0\x08\0\1", b"MM\0*\0\0\0\x08\0\1\1\x12\0\x05\0\0\0\1\xff\xff\xff\xff"]
+)
+def test_a_broken_note_on_orientation_is_passed_over(tmp_path: Path, colour: Card, note: bytes) -> None:
+    pixels, path = noise(6, 9, 3), tmp_path / "photo.png"
+    Image.fromarray(pixels).save(path, exif=b"Exif\0\0" + note)
+    assert np.array_equal(read_image(path, colour), pixels.transpose(2, 0, 1))
 
 
 def test_numbers_are_those_of_torch_bit_for_bit(colour: Card) -> None:

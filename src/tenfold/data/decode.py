@@ -13,20 +13,13 @@ from io import BytesIO
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from tenfold.core.errors import DataError
+from tenfold_runner.images import Pixels, eight_bits
 
-__all__ = ["SUFFIXES", "decode_all"]
-
-SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
-)
-"""What counts as an image; files of other kinds lie in many data folders and are passed over."""
-
-Pixels = NDArray[np.uint8]
+__all__ = ["decode_all"]
 
 _CHUNK = 256  # files a task, so that the pool's own cost vanishes beside small files
 _GREY = ("1", "L", "LA", "La")
@@ -97,7 +90,11 @@ def _decode(
     """Decode one file to (height, width, 1 or 3)."""
     try:
         with Image.open(BytesIO(read(name))) as opened:
-            image = _eight_bits(opened, name)
+            image = eight_bits(opened)
+            if image is None:
+                raise DataError(
+                    f"{name}: its pixels are 32-bit numbers of unknown range; convert it to 8 bits first"
+                )
             grey = channels == 1 or (channels is None and image.mode in _GREY)
             image = image.convert("L" if grey else "RGB")
             if resize is not None:
@@ -106,15 +103,6 @@ def _decode(
     except _BROKEN as error:
         raise DataError(f"{name}: cannot be read as an image ({error}); repair or remove the file") from None
     return array[:, :, None] if array.ndim == 2 else array
-
-
-def _eight_bits(image: Image.Image, name: str) -> Image.Image:
-    """The image with 8 bits a channel; Pillow itself would clip 16-bit grey at 255."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise DataError(f"{name}: its pixels are 32-bit numbers of unknown range; convert it to 8 bits first")
-    return image
 
 
 def _check_sizes(names: Sequence[str], arrays: Sequence[Pixels]) -> None:

@@ -14,7 +14,8 @@ from torch import Tensor
 from tenfold.core.errors import DataError
 from tenfold.data.adapt import check_options
 from tenfold.data.dataset import Dataset
-from tenfold.data.decode import SUFFIXES, decode_all
+from tenfold.data.decode import decode_all
+from tenfold_runner.images import SUFFIXES
 
 __all__ = ["read_folder", "read_zip"]
 

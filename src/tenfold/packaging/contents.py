@@ -34,7 +34,7 @@ class Contents:
             "reading": how a file becomes 8-bit pixels, as `tenfold.data.decode` does it:
             "colour" ("grey" or "rgb": Pillow's modes L and RGB, taken before the size is changed),
             "resize" ("bilinear": Pillow's), "proportions" ("stretched": they are not kept), "orientation"
-            ("stored": EXIF is not looked at), "frame" ("first", of animations);
+            ("upright": turned as EXIF says), "frame" ("first", of animations);
             "before", "after": params, macs, size_bytes, accuracy (percent, or None), latency_ms;
             "images": the data set it was trained on.
     """

@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import json
 import tempfile
-from dataclasses import replace
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
@@ -42,10 +41,7 @@ def build_web(contents: Contents, folder: Path, options: PackOptions) -> None:
         ExportError: the icon is no picture, a licence is missing, or as
             `tenfold.packaging.web_runtime.web_runtime`.
     """
-    # browsers turn photos as the camera noted, and pages cannot forbid it
-    reading = {**contents.card["reading"], "orientation": "upright"}
-    upright = replace(contents, card={**contents.card, "reading": reading})
-    put_contents(upright, folder, PackOptions())
+    put_contents(contents, folder, PackOptions())
     page = _page()
     worker = page.pop(_WORKER)
     for name, data in {**page, **_runtime(), **_installing(contents.card, options.icon)}.items():

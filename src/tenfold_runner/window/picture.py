@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from tenfold_runner.errors import ImageError
+from tenfold_runner.images import eight_bits
 
 __all__ = ["SIDE", "preview"]
 
@@ -28,7 +29,7 @@ def preview(path: Path) -> bytes:
             warnings.simplefilter("ignore")
             with Image.open(path) as opened:
                 opened.draft("RGB", (SIDE, SIDE))
-                image = opened.convert("RGB") if not opened.mode.startswith("I") else opened.convert("L")
+                image = (eight_bits(opened) or opened).convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ImageError(f"{path}: cannot be shown ({error})") from None
     scale = SIDE / max(image.size)
