@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from tenfold.config import InspectSettings
 from tenfold.core.errors import BudgetError, DataError
 from tenfold.core.plan import Budget, Choice
+from tenfold.data.dataset import Splits
 from tenfold.jobs.network import (
     check_names,
     counted_for,
@@ -23,7 +25,7 @@ from tenfold.layers.census import Census, census
 from tenfold.options import Progress, silent
 from tenfold.pipeline import Planned, material_of, plan_for
 
-__all__ = ["Inspection", "Prediction", "inspect"]
+__all__ = ["Inspection", "Loaded", "Prediction", "inspect", "predict"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,21 @@ class Inspection:
     prediction: Prediction | None = None
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """What a budget is asked of.
+
+    Attributes:
+        model: the network, in evaluation mode.
+        data: the images.
+        counted: the layers, counted on one of them.
+    """
+
+    model: nn.Module
+    data: Splits
+    counted: Census
+
+
 def inspect(settings: InspectSettings, progress: Progress = silent) -> Inspection:
     """Count a network and, where a budget is given, find the plan that meets it.
 
@@ -96,21 +113,37 @@ def _with_images(settings: InspectSettings, budget: Budget | None, progress: Pro
     counted = counted_for(model, data)
     if budget is None:
         return Inspection(settings.arch, counted)
+    prediction = predict(settings, Loaded(model, data, counted), budget, progress)
+    return Inspection(settings.arch, counted, prediction)
+
+
+def predict(settings: InspectSettings, loaded: Loaded, budget: Budget, progress: Progress) -> Prediction:
+    """What a budget would make of a network: the plan that meets it, before any layer is fitted for good.
+
+    Args:
+        settings: filled in for these images.
+        loaded: the network and its images.
+        budget: of what ships.
+        progress: told what is going on.
+
+    Raises:
+        BudgetError: no plan meets it; the error names the kept layers that stand in the way.
+    """
     options = options_of(settings)
-    images = material_of(model, data, options).images
+    images = material_of(loaded.model, loaded.data, options).images
     try:
         planned = plan_for(
-            model,
+            loaded.model,
             images,
-            data.preprocessing,
+            loaded.data.preprocessing,
             budget=budget,
             scheme=settings.scheme,
             options=options,
             progress=progress,
         )
     except BudgetError as error:
-        raise with_kept_layers(error, counted) from None
-    return Inspection(settings.arch, planned.census, _predicted(planned))
+        raise with_kept_layers(error, loaded.counted) from None
+    return _predicted(planned)
 
 
 def _predicted(planned: Planned) -> Prediction:

@@ -10,11 +10,11 @@ import torch
 from torch.nn import functional
 
 from tenfold.config import CompressSettings, InspectSettings, LearnSettings
-from tenfold.core.plan import Plan
+from tenfold.core.plan import Budget, Plan
 from tenfold.core.shapes import macs, params, repeat_groups
 from tenfold.data.dataset import Splits
-from tenfold.jobs.inspect import Inspection, inspect
-from tenfold.jobs.network import check_names, check_plan, counted_for, images_of, network_of
+from tenfold.jobs.inspect import Loaded, predict
+from tenfold.jobs.network import check_names, check_plan, counted_for, filled_in, images_of, network_of
 from tenfold.layers.census import Census
 from tenfold.options import Progress, silent
 from tenfold.schemes.registry import get_scheme
@@ -62,11 +62,12 @@ def preview(settings: CompressSettings | LearnSettings, progress: Progress = sil
     data = images_of(settings)
     shape = data.train.images.shape[1]
     model = network_of(settings, classes=len(data.train.classes), channels=shape)
-    counted = counted_for(model, data)
+    loaded = Loaded(model, data, counted_for(model, data))
+    counted = loaded.counted
     steps = _steps(settings, len(data.train))
     seconds = sum(count * _step_seconds(model, data, batch) for count, batch in steps)
     before = {"params": counted.params, "macs": sum(layer.macs for layer in counted.layers)}
-    after, factorised = _after(settings, counted, before, progress)
+    after, factorised = _after(settings, loaded, before, progress)
     return Preview(
         arch=settings.arch,
         params=(before["params"], after.get("params")),
@@ -79,32 +80,24 @@ def preview(settings: CompressSettings | LearnSettings, progress: Progress = sil
 
 
 def _after(
-    settings: CompressSettings | LearnSettings, counted: Census, before: Mapping[str, int], progress: Progress
+    settings: CompressSettings | LearnSettings, loaded: Loaded, before: Mapping[str, int], progress: Progress
 ) -> tuple[dict[str, int], int | None]:
     """What would ship, and how many layers are replaced."""
     if settings.plan is not None:
-        plan = check_plan(settings.plan, counted)
-        return _counted(plan, counted, before), len(plan.factorised)
-    budget = settings.asked_budget()
-    if isinstance(settings, LearnSettings) and budget is not None:
+        plan = check_plan(settings.plan, loaded.counted)
+        return _counted(plan, loaded.counted, before), len(plan.factorised)
+    budget = Budget(**settings.budget)
+    if isinstance(settings, LearnSettings):
         size = {"size_bytes": 4 * before["params"], "latency_ms": 1.0}
         limits = budget.limits({**before, **size})
         return {name: int(limits[name]) for name in before if name in limits}, None
-    found = inspect(_inspecting(settings), progress)
-    return _predicted(found)
+    found = predict(filled_in(_inspecting(settings), loaded.data), loaded, budget, progress)
+    factorised = sum(choice is not None for choice in found.choices.values())
+    return {"params": found.total_params, "macs": found.total_macs}, factorised
 
 
-def _predicted(found: Inspection) -> tuple[dict[str, int], int]:
-    """What the plan that meets the budget would ship."""
-    prediction = found.prediction
-    if prediction is None:
-        raise AssertionError  # the settings hold a budget
-    factorised = sum(choice is not None for choice in prediction.choices.values())
-    return {"params": prediction.total_params, "macs": prediction.total_macs}, factorised
-
-
-def _inspecting(settings: CompressSettings | LearnSettings) -> InspectSettings:
-    """The same settings, for `inspect`."""
+def _inspecting(settings: CompressSettings) -> InspectSettings:
+    """The same settings, without those of a training."""
     values = {name: value for name, value in settings if name in InspectSettings.model_fields}
     return InspectSettings.make(values)
 
