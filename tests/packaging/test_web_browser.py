@@ -83,6 +83,22 @@ def page(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
         yield page
 
 
+@pytest.fixture
+def stored(package: Path, tmp_path: Path) -> Iterator[tuple[Page, int]]:
+    """A browser that keeps the package, and the port it came from, at which nothing is now."""
+    with chromium(tmp_path / "profile") as page:
+        with served(package) as (address, port):
+            page.open(address)
+            kept(page)
+        yield page, port
+
+
+@pytest.fixture
+def newer(run: RunDirectory, tmp_path: Path) -> Path:
+    """Another version of the package."""
+    return write_package("web", Contents.of(run, name="newer"), tmp_path / "newer")
+
+
 @pytest.fixture(scope="module")
 def real_data() -> Path:
     """The folder with cifar10.zip and cifar10-resnet20.safetensors."""
@@ -274,41 +290,29 @@ def test_it_works_without_its_server_and_after_a_restart_of_the_browser(
             assert page.errors() == []
 
 
-def test_an_update_is_offered_and_replaces_what_was_stored(
-    run: RunDirectory, package: Path, tmp_path: Path
-) -> None:
-    newer = write_package("web", Contents.of(run, name="newer"), tmp_path / "newer")
-    with chromium(tmp_path / "profile") as page:
-        with served(package) as (address, port):
-            page.open(address)
-            kept(page)
-            before = page.run("caches.keys()")
-        with served(newer, port):
-            page.open(address)
-            page.wait_for("!document.getElementById('update').hidden")
-            assert text(page, "name") != "newer"
-            page.run("document.getElementById('replace').click()")
-            page.wait_for("document.getElementById('name')?.innerText === 'newer'")
-        after = page.run("caches.keys()")
-        assert len(before) == len(after) == 1
-        assert before != after
+def test_an_update_is_offered_and_replaces_what_was_stored(stored: tuple[Page, int], newer: Path) -> None:
+    page, port = stored
+    before = page.run("caches.keys()")
+    with served(newer, port) as (address, _):
+        page.open(address)
+        page.wait_for("!document.getElementById('update').hidden")
+        assert text(page, "name") != "newer"
+        page.run("document.getElementById('replace').click()")
+        page.wait_for("document.getElementById('name')?.innerText === 'newer'")
+    after = page.run("caches.keys()")
+    assert len(before) == len(after) == 1
+    assert before != after
 
 
-def test_a_server_that_lost_a_file_leaves_the_stored_version_alone(
-    run: RunDirectory, package: Path, tmp_path: Path
-) -> None:
-    newer = write_package("web", Contents.of(run, name="newer"), tmp_path / "newer")
+def test_a_server_that_lost_a_file_leaves_the_stored_one_alone(stored: tuple[Page, int], newer: Path) -> None:
     (newer / "model.onnx").write_bytes((newer / "model.onnx").read_bytes()[:-100])
-    with chromium(tmp_path / "profile") as page:
-        with served(package) as (address, port):
-            page.open(address)
-            kept(page)
-            before = page.run("caches.keys()")
-        with served(newer, port):
-            page.open(address)
-            page.run("navigator.serviceWorker.getRegistration().then((r) => r.update()).catch(() => null)")
-            page.wait_for("navigator.serviceWorker.getRegistration().then((r) => !r.installing)")
-            assert page.run("caches.keys()") == before
+    page, port = stored
+    before = page.run("caches.keys()")
+    with served(newer, port) as (address, _):
+        page.open(address)
+        page.run("navigator.serviceWorker.getRegistration().then((r) => r.update()).catch(() => null)")
+        page.wait_for("navigator.serviceWorker.getRegistration().then((r) => !r.installing)")
+        assert page.run("caches.keys()") == before
         page.open(address)
         ready(page)
 

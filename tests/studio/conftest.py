@@ -1,4 +1,4 @@
-"""A data folder with someone at it, and what a job needs."""
+"""A data folder with someone at it, a window on it, and what a job needs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from job_samples import SETTINGS, write_images, write_weights
-from studio_samples import PASSWORD, Desk, open_desk
+from studio_samples import PASSWORD, Desk, Opened, open_desk, opened
 from tenfold.studio import queue as queue_module
 from tenfold.studio.sessions import Session
+
+if TYPE_CHECKING:
+    from window_driver import Screen, User
 
 
 @pytest.fixture
@@ -24,6 +27,12 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TENFOLD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Iterator[Opened]:
+    with opened(tmp_path / "data") as found:
+        yield found
 
 
 @pytest.fixture
@@ -53,3 +62,26 @@ def sample(tmp_path: Path) -> dict[str, Any]:
     weights = write_weights(tmp_path / "weights.safetensors")
     # Paths from where the program was when the job was queued, as in a terminal.
     return {**SETTINGS, "data": "images", "weights": weights.name, "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def display() -> Iterator[Screen]:
+    """A screen of its own."""
+    from window_driver import screen  # needs Tk, without which the other tests do
+
+    with screen() as found:
+        yield found
+
+
+@pytest.fixture
+def user(
+    display: Screen, tmp_path: Path, surroundings: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[User]:
+    """Someone at the window of a new data folder."""
+    from window_driver import User
+
+    monkeypatch.setenv("DISPLAY", display.name)
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    found = User.at(tmp_path / "data")
+    yield found
+    found.leave()

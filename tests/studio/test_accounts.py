@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +21,9 @@ from tenfold.studio.errors import (
     RightsError,
     SessionError,
     StorageError,
-    ThrottledError,
 )
 from tenfold.studio.passwords import check_password
 from tenfold.studio.sessions import Session
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Iterator[Opened]:
-    with opened(tmp_path / "data") as found:
-        yield found
-
-
-def wait_s(accounts: Accounts, name: str) -> float:
-    """How long a login has to wait now; asks with a wrong password only where nothing is looked at."""
-    with pytest.raises(ThrottledError) as caught:
-        accounts.login(name, "wrong and long")
-    return caught.value.wait_s
-
-
-def outcomes(accounts: Accounts, session: Session) -> list[tuple[str, str, str]]:
-    """The record, oldest first."""
-    return [(entry.name, entry.what, entry.outcome) for entry in reversed(accounts.audit(session))]
 
 
 class TestFirstStart:

@@ -6,7 +6,6 @@ import math
 import statistics
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,12 +21,6 @@ from tenfold.studio.errors import (
     ThrottledError,
 )
 from tenfold.studio.sessions import Session
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Iterator[Opened]:
-    with opened(tmp_path / "data") as found:
-        yield found
 
 
 def wait_s(accounts: Accounts, name: str) -> float:
