@@ -17,6 +17,7 @@ from tenfold.studio.store import Store
 from tenfold.studio.ui.window import Window
 
 SECONDS = 900  # a machine may be busy with other things
+_IDLE_S = 86_400.0  # nobody touches the keys while a job runs
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,7 @@ class User:
 
     def until_in(self) -> None:
         self.until(lambda: self.window.shell is not None and self.window.shell.winfo_ismapped())
+        self.window.session.idle_s = _IDLE_S
 
     def open(self, key: str, **asked: object) -> tk.Misc:
         self.window.open(key, **asked)

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from tenfold.studio import process
-from tenfold.studio.process import CHILD, Process, identity, program
+from tenfold.studio.command import arguments_of
+from tenfold.studio.jobs import Job
+from tenfold.studio.process import Process, identity, program, restore_environment
 
 SLEEPS = "import time; print('up', flush=True); time.sleep(60)"
 STUBBORN = "import signal as s; s.signal(s.SIGINT, s.SIG_IGN); s.signal(s.SIGTERM, s.SIG_IGN); " + SLEEPS
@@ -161,7 +163,42 @@ def test_what_cannot_be_started(log: Path, tmp_path: Path) -> None:
         Process.start([sys.executable], log=log, folder=tmp_path / "none")
 
 
-def test_a_bundle_starts_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bundle_starts_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert program() == [sys.executable, "-m", "tenfold"]
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    assert program() == [sys.executable, CHILD]
+    assert program() == [sys.executable]
+    file, run = tmp_path / "job.toml", tmp_path / "run"
+    job = Job(1, "Ada", "compress", "", file, run, "queued", 0, None, None, cancelling=False, error="")
+    assert arguments_of(job) == ([sys.executable, "compress", f"--job={file}", f"--out={run}"], run)
+
+
+def test_a_bundle_lends_its_libraries_to_no_other_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/bundle")
+    monkeypatch.setenv("LD_LIBRARY_PATH_ORIG", "/before")
+    restore_environment()
+    assert os.environ["LD_LIBRARY_PATH"] == "/bundle"  # no bundle's program
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    restore_environment()
+    assert os.environ["LD_LIBRARY_PATH"] == "/before"
+    assert "LD_LIBRARY_PATH_ORIG" not in os.environ
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/bundle")
+    restore_environment()
+    assert "LD_LIBRARY_PATH" not in os.environ
+
+
+def test_a_bundle_in_one_file_unpacks_itself_anew_for_a_job(log: Path, tmp_path: Path) -> None:
+    code = "import os; print(os.environ['PYINSTALLER_RESET_ENVIRONMENT'])"
+    until(Process.start([sys.executable, "-c", code], log=log, folder=tmp_path).ended)
+    assert log.read_text().splitlines()[1:] == ["1"]
+
+
+def test_a_first_line_is_read_and_nothing_else(log: Path, tmp_path: Path) -> None:
+    code = "import sys; print(ascii(sys.stdin.read()))"
+    one = Process.start([sys.executable, "-c", code], log=log, folder=tmp_path, first_line="geheim ä")
+    until(one.ended)
+    first, answer = log.read_text().splitlines()
+    assert "geheim" not in first
+    assert answer == ascii("geheim ä\n")
+    over = Process.start([sys.executable, "-c", ""], log=log, folder=tmp_path, first_line="never read")
+    until(over.ended)
+    assert over.status == 0

@@ -57,6 +57,25 @@ class TestList:
             add(desk.session, "demo", {}, tmp_path / "\udcff")
         assert desk.queue.jobs(desk.session) == ()
 
+    def test_a_passphrase_is_kept_in_memory_alone(self, desk: Desk, tmp_path: Path) -> None:
+        values = {"run": tmp_path, "target": "folder", "protect": True}
+        number = desk.queue.add(desk.session, "pack", values, passphrase="correct horse").id
+        kept = [path.read_bytes() for path in desk.store.path.rglob("*") if path.is_file()]
+        assert any(b"protect = true" in data for data in kept)
+        assert not any(b"horse" in data for data in kept)
+        desk.reopen()
+        assert desk.queue.poll() == (number,)
+        assert desk.job(number).state == "failed"
+        assert "make the package anew" in desk.job(number).error
+
+    def test_a_passphrase_is_forgotten_with_the_wish_for_it(self, desk: Desk, tmp_path: Path) -> None:
+        values = {"run": tmp_path, "target": "folder", "protect": True}
+        number = desk.queue.add(desk.session, "pack", values, passphrase="correct horse").id
+        desk.queue.cancel(desk.session, number)
+        desk.queue.resume(desk.session, number)
+        desk.queue.poll()
+        assert "make the package anew" in desk.job(number).error
+
     def test_two_jobs_do_not_share_a_folder(self, desk: Desk, tmp_path: Path) -> None:
         (tmp_path / "link").symlink_to(tmp_path)
         desk.queue.add(desk.session, "compress", VALUES, tmp_path / "run")

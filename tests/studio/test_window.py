@@ -7,35 +7,23 @@ import os
 import subprocess
 import sys
 import time
+from tkinter import messagebox
 
 import pytest
 
 from studio_samples import PASSWORD, QUICK, failed
 from tenfold.config import settings_of
 from tenfold.studio.accounts import Accounts
+from tenfold.studio.errors import StorageError
 from tenfold.studio.form import METHODS, Form
 from tenfold.studio.manual import articles
+from tenfold.studio.program import open_studio
 from tenfold.studio.store import Store
 from tenfold.studio.ui.login import ChangeScreen, FirstScreen, LockScreen, LoginScreen
 from tenfold.studio.ui.shell import PAGES
-from window_driver import Heartbeat, User, screen, seen
+from window_driver import Heartbeat, User, seen
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def display():
-    with screen() as found:
-        yield found
-
-
-@pytest.fixture
-def user(display, tmp_path, surroundings, monkeypatch):
-    monkeypatch.setenv("DISPLAY", display.name)
-    monkeypatch.setenv("LANG", "C.UTF-8")
-    found = User.at(tmp_path / "data")
-    yield found
-    found.leave()
 
 
 def test_the_first_start_makes_the_administrator(user):
@@ -263,6 +251,22 @@ def test_a_damaged_database_is_refused_with_the_way_to_recover(display, tmp_path
     restored = subprocess.run([*command, "--restore"], capture_output=True, encoding="utf-8", check=False)
     assert restored.returncode == 0
     Store(tmp_path / "data", hasher=QUICK).close()
+
+
+def test_a_bundle_says_in_a_window_why_it_does_not_start(display, tmp_path, surroundings, monkeypatch):
+    monkeypatch.setenv("DISPLAY", display.name)
+    Store(tmp_path / "data", hasher=QUICK).close()
+    (tmp_path / "data" / "studio.db").write_bytes(b"no database" * 1000)
+    shown = []
+    monkeypatch.setattr(messagebox, "showerror", lambda _title, text, **_where: shown.append(text))
+    with pytest.raises(StorageError):
+        open_studio(tmp_path / "data")
+    assert shown == []  # a terminal shows it
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with pytest.raises(StorageError):
+        open_studio(tmp_path / "data")
+    (text,) = shown
+    assert "--restore" in text
 
 
 def test_a_heartbeat_notices_a_window_that_hangs(user, display):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import pytest
@@ -14,27 +13,18 @@ from tenfold.core.plan import Plan
 from tenfold.runs.directory import RunDirectory
 from tenfold.studio.form import Form
 from tenfold.zoo.build import build
-from window_driver import Heartbeat, User, screen
+from window_driver import Heartbeat
 
 pytestmark = pytest.mark.slow
 
 _LONGEST_S = 0.1  # that the window may not look at events
 
 
-@pytest.fixture(scope="module")
-def display():
-    with screen() as found:
-        yield found
-
-
 @pytest.fixture
-def user(display, tmp_path, surroundings, monkeypatch):
-    monkeypatch.setenv("DISPLAY", display.name)
-    monkeypatch.setenv("LANG", "C.UTF-8")
-    found = User.at(tmp_path / "data")
-    found.begin()
-    yield found
-    found.leave()
+def user(user):
+    """One who is in."""
+    user.begin()
+    return user
 
 
 @pytest.fixture
@@ -226,34 +216,6 @@ def test_what_a_job_would_do_is_said_before_it_is_started(user, digits):
     after = RunDirectory(job.run_directory).read_report().after
     assert f"→ {after.params:,} (" in said
     assert f"→ {after.macs:,} (" in said
-
-
-def test_a_package_is_made_and_tried(user, digits, tmp_path):
-    start(user, digits())
-    job = chosen(user, "done")
-    page = user.open("package", run=job.run_directory)
-    page.target.set("folder")
-    page._obey()
-    user.button("Pack", page).invoke()
-    user.until(lambda: page.package is not None)
-    assert page.package.path.is_relative_to(job.run_directory)
-    assert page.package.sha256 in str(page._outcome.cget("text"))
-    manifest = json.loads((page.package.path / "manifest.json").read_text())
-    assert page.package.files == len(manifest["files"]) + 1
-    from PIL import Image
-
-    from tenfold.studio.packages import classify
-
-    Image.new("L", (8, 8), 128).save(tmp_path / "image.png")
-    said = classify(page.package, tmp_path / "image.png")
-    assert "%" in said
-
-
-def test_the_targets_are_those_of_the_command_line():
-    from tenfold.packaging.targets import TARGETS
-    from tenfold.studio import packages
-
-    assert set(packages.TARGETS) == set(TARGETS)
 
 
 def test_plans_that_are_kept_are_plans(user, digits):

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tenfold.core.errors import ExportError
+from tenfold.packaging.passphrase import check_passphrase
 
 if TYPE_CHECKING:
     from tenfold.jobs.pack import Packed
 
 __all__ = ["pack"]
-
-_SHORTEST = 8  # characters of a passphrase
 
 
 def pack(  # noqa: PLR0913, PLR0917  each is an option of the command
@@ -54,19 +52,13 @@ def _passphrase() -> str:
     """What the user types twice without seeing it; from a pipe, its first line.
 
     Raises:
-        ExportError: the two differ, or it is too short.
+        ExportError: as `check_passphrase`.
     """
     if sys.stdin.isatty():
         first, second = (getpass.getpass(f"Passphrase{again}: ") for again in ("", " again"))
     else:
         first = second = sys.stdin.readline().rstrip("\r\n")
-    if first != second:
-        raise ExportError("the two passphrases differ: start again")
-    if len(first) < _SHORTEST:
-        raise ExportError(
-            f"a passphrase of {len(first)} characters: give at least {_SHORTEST}, such as five random words"
-        )
-    return first
+    return check_passphrase(first, second)
 
 
 def _show(packed: Packed) -> None:

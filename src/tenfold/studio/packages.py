@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -42,6 +43,7 @@ class Package:
         files: how many there are.
         size_bytes: of all of them.
         sha256: of its manifest, which names every file.
+        protected: whether a passphrase opens its network.
     """
 
     path: Path
@@ -49,14 +51,16 @@ class Package:
     files: int
     size_bytes: int
     sha256: str
+    protected: bool = False
 
 
-def read_package(target: str, log: str) -> Package:
+def read_package(target: str, log: str, *, protected: bool = False) -> Package:
     """The package that a job has made.
 
     Args:
         target: kind.
         log: what the job printed.
+        protected: whether it was asked to protect the network.
 
     Raises:
         StudioError: it names no package, or the package is gone.
@@ -71,7 +75,7 @@ def read_package(target: str, log: str) -> Package:
         digest = hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest()
     except OSError as error:
         raise StudioError(f"cannot read the package {path}: {error.strerror}; make it again") from None
-    return Package(path, target, len(names), size, digest)
+    return Package(path, target, len(names), size, digest, protected)
 
 
 def program_of(package: Package) -> list[str]:
@@ -81,7 +85,12 @@ def program_of(package: Package) -> list[str]:
         StudioError: nothing in it runs here.
     """
     if package.target == "folder":
-        return [sys.executable, str(package.path)]
+        python = _python()
+        if python is None:
+            raise StudioError(
+                f"{package.path} needs Python, and there is none on this computer; open its folder"
+            )
+        return [python, str(package.path)]
     here = "windows" if os.name == "nt" else "linux"
     programs = [
         path
@@ -94,6 +103,11 @@ def program_of(package: Package) -> list[str]:
     if not programs:
         raise StudioError(f"nothing in {package.path} runs on this computer; open its folder")
     return [str(programs[0])]
+
+
+def _python() -> str | None:
+    """A Python that runs a folder; the program of a bundle is none."""
+    return shutil.which("python3") if getattr(sys, "frozen", False) else sys.executable
 
 
 def start(package: Package) -> None:
@@ -114,17 +128,24 @@ def start(package: Package) -> None:
         raise StudioError(f"cannot start {package.path}: {error.strerror}; make the package again") from None
 
 
-def classify(package: Package, image: Path) -> str:
+def classify(package: Package, image: Path, passphrase: str | None = None) -> str:
     """What a program for the terminal says of an image.
+
+    Args:
+        package: its target is no window's and no browser's.
+        image: file.
+        passphrase: of a protected one; the program reads it from its input.
 
     Raises:
         StudioError: it does not start, or refuses the image.
     """
     given = ["--image", str(image)] if package.target in ("cli", "folder") else [str(image)]
+    if passphrase is not None:
+        given.append("--passphrase-stdin")
     try:
         ended = subprocess.run(
             [*program_of(package), *given],
-            stdin=subprocess.DEVNULL,
+            input="" if passphrase is None else f"{passphrase}\n",
             capture_output=True,
             encoding="utf-8",
             errors="replace",

@@ -16,10 +16,7 @@ from typing import Any
 
 import psutil
 
-__all__ = ["CHILD", "Process", "identity", "option_arguments", "program"]
-
-CHILD = "command-line"
-"""First argument with which a bundle's program is the command line `tenfold`, without a window."""
+__all__ = ["Process", "identity", "option_arguments", "own_environment", "program", "restore_environment"]
 
 if sys.platform == "win32":
     _NEW_GROUP = subprocess.CREATE_NEW_PROCESS_GROUP
@@ -31,8 +28,28 @@ _left: list[subprocess.Popen[bytes]] = []  # not ours to end; a Popen that is dr
 
 
 def program() -> list[str]:
-    """What starts the command line `tenfold`, with this Python or out of a bundle."""
-    return [sys.executable, CHILD] if getattr(sys, "frozen", False) else [sys.executable, "-m", "tenfold"]
+    """What starts the command line `tenfold`; a bundle's program is that where it is given arguments."""
+    return [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "tenfold"]
+
+
+def own_environment() -> dict[str, str]:
+    """What `program` is started with.
+
+    A bundle in one file must unpack itself anew: what this program has unpacked goes away when it ends, and
+    jobs go on.
+    """
+    return {**os.environ, "PYINSTALLER_RESET_ENVIRONMENT": "1"}
+
+
+def restore_environment() -> None:
+    """In a bundle, let other programs find the system's libraries and not those of the bundle."""
+    if not getattr(sys, "frozen", False):
+        return
+    for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"):
+        os.environ.pop(name, None)
+        before = os.environ.pop(f"{name}_ORIG", None)  # PyInstaller keeps what was there
+        if before is not None:
+            os.environ[name] = before
 
 
 def option_arguments(values: Mapping[str, Any]) -> list[str]:
@@ -69,14 +86,22 @@ class Process:
         self._started = started
 
     @classmethod
-    def start(cls, arguments: list[str], *, log: Path, folder: Path) -> Process:
+    def start(
+        cls, arguments: list[str], *, log: Path, folder: Path, first_line: str | None = None
+    ) -> Process:
         """Start one that works in `folder`; all it prints goes to the end of `log`.
+
+        Args:
+            arguments: the program, and what it is given.
+            log: file.
+            folder: to work in.
+            first_line: all that it can read; it stands nowhere else. None for nothing.
 
         Raises:
             OSError: there is no such program or folder, the log cannot be written, or the system has no room.
         """
         # Messages must be in the log when a line ends, also after a kill.
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+        environment = {**own_environment(), "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
         with log.open("ab") as output, _hearing_interrupts():
             output.write(f"--- {datetime.now():%Y-%m-%d %H:%M:%S} {shlex.join(arguments)}\n".encode())
             output.flush()
@@ -84,12 +109,16 @@ class Process:
                 arguments,
                 cwd=folder,
                 env=environment,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if first_line is None else subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 creationflags=_NEW_GROUP,
             )
+        if started.stdin is not None:
+            # one that is over already has said why
+            with suppress(BrokenPipeError), started.stdin as given:
+                given.write(f"{first_line}\n".encode())
         return cls(started.pid, identity(started.pid) or "", started)
 
     @classmethod

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import sys
 from pathlib import Path
 
 from tenfold.studio.errors import OccupiedError, StorageError, StudioError
+from tenfold.studio.process import restore_environment
 from tenfold.studio.store import Store
 
 __all__ = ["DisplayError", "open_studio", "restore_backup"]
@@ -26,12 +28,19 @@ def open_studio(data: Path | None = None) -> None:
         StorageError: the data folder cannot be used; see `Store`.
     """
     _check_display()
+    restore_environment()
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         # as of a program that a shell starts in the background; jobs must hear when they are cancelled
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from tenfold.studio.ui.window import Window
 
-    window = Window(_opened(data))
+    try:
+        store = _opened(data)
+    except StorageError as error:
+        if getattr(sys, "frozen", False):
+            _show(error)
+        raise
+    window = Window(store)
     window.mainloop()
 
 
@@ -57,6 +66,17 @@ def _opened(data: Path | None) -> Store:
         raise StorageError(
             f"{error}; where there is a backup, tenfold studio --restore puts it in its place"
         ) from None
+
+
+def _show(error: StorageError) -> None:
+    """Say why there is no window: who starts a bundle from the desktop sees no terminal."""
+    import tkinter as tk
+    from tkinter import messagebox
+
+    root = tk.Tk()
+    root.withdraw()
+    messagebox.showerror("tenfold studio", str(error), parent=root)
+    root.destroy()
 
 
 def _check_display() -> None:

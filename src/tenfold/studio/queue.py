@@ -1,6 +1,6 @@
 """Jobs that wait, run and have run. Each runs as a process of its own, like a command in a terminal.
 
-    queue.add(session, command, values, run_directory) -> Job
+    queue.add(session, command, values, run_directory, passphrase=None) -> Job
     queue.jobs(session), job(session, id)      own ones; all for an administrator
     queue.cancel(session, id), resume(session, id), remove(session, id)
     queue.progress(session, id) -> Progress    also: events, log
@@ -27,10 +27,11 @@ from tenfold.studio.command import arguments_of, free_beside, is_free, run_of, s
 from tenfold.studio.database import Database
 from tenfold.studio.errors import JobError, StorageError
 from tenfold.studio.jobs import MAKERS, SELECT, Job, job_of
+from tenfold.studio.passphrases import Passphrases
 from tenfold.studio.process import Process
 from tenfold.studio.progress import Meter, Progress, last_lines
 from tenfold.studio.sessions import Session
-from tenfold.studio.verdict import Verdict, judged
+from tenfold.studio.verdict import Verdict, judged, not_started
 
 __all__ = ["Queue"]
 
@@ -81,6 +82,7 @@ class Queue:
         self._grace_s = grace_s
         self._running: dict[int, _Running] = {}
         self._meters: dict[int, Meter] = {}
+        self._passphrases = Passphrases()
         self._find()
 
     def add(
@@ -89,6 +91,8 @@ class Queue:
         command: str,
         values: Mapping[str, Any],
         run_directory: Path | None = None,
+        *,
+        passphrase: str | None = None,
     ) -> Job:
         """Queue a job.
 
@@ -98,6 +102,7 @@ class Queue:
             values: its settings by name, as of a form or of `read_toml`; options where there is no job file.
             run_directory: a new or empty folder; None for one of the data folder's. Not for `USERS`, whose
                 `run` is in `values`.
+            passphrase: of a package whose `values` have `protect`. It is kept in memory until the job starts.
 
         Raises:
             TenfoldError: a setting is unknown, missing or out of its range.
@@ -120,6 +125,8 @@ class Queue:
                 self._check_free(run, number)
             connection.execute("UPDATE job SET run_directory = ? WHERE id = ?", (str(run), number))
             self._write_file(number, text)
+        if passphrase is not None:
+            self._passphrases.keep(number, passphrase)
         return self._job(number)
 
     def jobs(self, session: Session) -> tuple[Job, ...]:
@@ -164,6 +171,7 @@ class Queue:
         now = self._now()
         if job.state == "queued":
             self._update(number, state="cancelled", ended=now)
+            self._passphrases.forget(number)
             return
         self._update(number, cancel_asked=now)
         if number in self._running:
@@ -299,14 +307,10 @@ class Queue:
             self._write_file(job.id, job.settings)
             arguments, run = arguments_of(job)
             self._update(job.id, state="running", started=now, process=None, run_directory=str(run))
-            process = Process.start(arguments, log=self._log(job.id), folder=working_folder)
+            line = self._passphrases.take(job)
+            process = Process.start(arguments, log=self._log(job.id), folder=working_folder, first_line=line)
         except (JobError, OSError) as error:
-            text = (
-                f"cannot start: {error.strerror}: {error.filename}"
-                if isinstance(error, OSError)
-                else str(error)
-            )
-            self._note_end(job, Verdict("failed", text))
+            self._note_end(job, not_started(error))
             return
         job = replace(job, state="running", started=now, run_directory=run)
         try:

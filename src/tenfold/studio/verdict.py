@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from tenfold.runs.directory import RunDirectory
+from tenfold.studio.errors import JobError
 
-__all__ = ["State", "Verdict", "judged"]
+__all__ = ["State", "Verdict", "judged", "not_started"]
 
 State = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 """A job is queued, then running, then one of the others: done; failed by an error of its own; cancelled by
@@ -33,6 +34,13 @@ class Verdict:
 
     state: State
     error: str = ""
+
+
+def not_started(error: JobError | OSError) -> Verdict:
+    """What is said of a job whose process could not be started."""
+    if isinstance(error, JobError):
+        return Verdict("failed", str(error))
+    return Verdict("failed", f"cannot start: {error.strerror}: {error.filename}")
 
 
 def judged(status: int | None, *, asked: bool, run: Path, log: str, since: float) -> Verdict:

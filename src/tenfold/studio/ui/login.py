@@ -19,9 +19,19 @@ from tenfold.studio.ui.page import TITLE_FONT
 if TYPE_CHECKING:
     from tenfold.studio.ui.window import Window
 
-__all__ = ["ChangeScreen", "FirstScreen", "LockScreen", "LoginScreen", "PasswordForm", "change_password"]
+__all__ = [
+    "HIDDEN",
+    "ChangeScreen",
+    "FirstScreen",
+    "LockScreen",
+    "LoginScreen",
+    "PasswordForm",
+    "change_password",
+]
 
-_HIDDEN = "•"
+HIDDEN = "•"
+"""What is seen of each sign of a password."""
+
 _WIDTH = 36
 _WRAP = 380
 
@@ -49,7 +59,7 @@ class PasswordForm(ttk.Frame):
         self.fields: dict[str, ttk.Entry] = {}
         for name, title in names.items():
             ttk.Label(self, text=title).pack(anchor="w", pady=(8, 2))
-            entry = ttk.Entry(self, width=_WIDTH, show="" if name == "name" else _HIDDEN)
+            entry = ttk.Entry(self, width=_WIDTH, show="" if name == "name" else HIDDEN)
             entry.pack(fill="x")
             entry.bind("<Return>", lambda _event: self.button.invoke())
             entry.bind("<KP_Enter>", lambda _event: self.button.invoke())

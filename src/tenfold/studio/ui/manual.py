@@ -40,12 +40,12 @@ class ManualPage(Page):
         top.pack(fill="x", pady=(0, 8))
         ttk.Label(top, text=_("Search")).pack(side="left", padx=(0, 8))
         self._entry = ttk.Entry(top, textvariable=self.sought, width=32)
-        self._entry.pack(side="left")
         self._entry.bind("<Return>", lambda _event: self._open_first())
         self._set = ttk.Button(
             top, text=_("Set it in the form"), bootstyle="primary-outline", command=self._to_form
         )
-        self._set.pack(side="right")
+        self._set.pack(side="right", padx=(8, 0))
+        self._entry.pack(side="left")  # what comes last becomes narrow where there is no room
         panes = ttk.Panedwindow(self, orient="horizontal")
         panes.pack(fill="both", expand=True)
         frame = ttk.Frame(panes)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import tempfile
 import tkinter as tk
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tkinter import filedialog
 from typing import TYPE_CHECKING, Any
@@ -17,7 +15,7 @@ from tenfold.core.errors import TenfoldError
 from tenfold.studio.form import METHODS, Form
 from tenfold.studio.jobs import Job
 from tenfold.studio.language import _
-from tenfold.studio.process import program
+from tenfold.studio.question import Question
 from tenfold.studio.ui.page import Page, buttons, heading
 from tenfold.studio.ui.parameters import Parameters
 from tenfold.studio.wording import duration
@@ -45,7 +43,8 @@ class NewJobPage(Page):
     def __init__(self, master: tk.Misc, window: Window) -> None:
         """The form of a job with all defaults."""
         super().__init__(master, window)
-        self._child: subprocess.Popen[bytes] | None = None
+        self._asked: Question | None = None
+        self._names = Question("names")
         heading(self, _("New job"))
         self._method = tk.StringVar(self)
         self._expert = tk.BooleanVar(self, value=window.remembered.expert)
@@ -57,7 +56,8 @@ class NewJobPage(Page):
         self.parameters.expert = self._expert.get()
         self.parameters.pack(fill="both", expand=True, pady=(8, 8))
         self.load(Form())
-        self.ask(_known_names, self.parameters.suggest)
+        # a form without suggestions is as good
+        self.ask(self._names.answer, self.parameters.suggest, lambda _error: None)
 
     def show(self, **asked: Any) -> None:
         """Show a form that someone else has filled in, or go to a field."""
@@ -68,8 +68,14 @@ class NewJobPage(Page):
 
     def leave(self) -> None:
         """End a preview that is under way."""
-        if self._child is not None:
-            self._child.kill()
+        if self._asked is not None:
+            self._asked.withdraw()
+
+    def destroy(self) -> None:
+        """Wait for nothing any more."""
+        self.leave()
+        self._names.withdraw()
+        super().destroy()
 
     def load(self, form: Form) -> None:
         """Show a form."""
@@ -193,15 +199,8 @@ class NewJobPage(Page):
         with tempfile.TemporaryDirectory() as folder:
             job = Path(folder) / "job.toml"
             job.write_text(text, encoding="utf-8")
-            arguments = [*program(), "preview", "--job", str(job), "--json"]
-            self._child = subprocess.Popen(
-                arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-            )
-            out, err = self._child.communicate()
-        if self._child.returncode:
-            last = err.decode(errors="replace").strip().rpartition("\n")[2]
-            raise TenfoldError(last.removeprefix("error: ") or _("The preview was stopped."))
-        found: dict[str, Any] = json.loads(out)
+            self._asked = Question("preview", "--job", str(job), "--json")
+            found: Mapping[str, Any] = self._asked.answer()
         return found
 
     def _show_preview(self, found: Mapping[str, Any]) -> None:
@@ -227,10 +226,5 @@ class NewJobPage(Page):
         """Say why there is none."""
         if self.winfo_exists():
             self._look.configure(state="normal")
-            self._say(str(error), "danger")
-
-
-def _known_names() -> Mapping[str, Sequence[str]]:
-    """Networks and data sets that the form may offer."""
-    done = subprocess.run([*program(), "names"], capture_output=True, stdin=subprocess.DEVNULL, check=False)
-    return json.loads(done.stdout) if done.returncode == 0 else {}
+            stopped = self._asked is not None and self._asked.withdrawn
+            self._say(_("The preview was stopped.") if stopped else str(error), "danger")

@@ -20,6 +20,7 @@ from tenfold.studio.language import _
 from tenfold.studio.packages import TARGETS, Package, Served, classify, read_package, start
 from tenfold.studio.ui.desktop import open_folder
 from tenfold.studio.ui.page import Page, buttons, heading
+from tenfold.studio.ui.protection import Protection
 from tenfold.studio.ui.runs import RunChoice
 from tenfold.studio.wording import STATES, duration, file_size
 
@@ -30,6 +31,7 @@ __all__ = ["PackagePage"]
 
 _ONE_FILE = ("cli", "desktop")
 _ICON = ("cli", "desktop", "folder", "web")
+_PROTECTED = ("cli", "desktop", "folder")
 _IMAGES = (("PNG, JPEG", "*.png *.jpg *.jpeg"),)
 
 
@@ -38,7 +40,6 @@ class _Seen:
     """A job of this page as it was at one moment."""
 
     job: Job
-    log: str
     package: Package | None
 
 
@@ -49,6 +50,7 @@ class PackagePage(Page):
         choice: of the run.
         target: kind of package.
         name: of the package; empty for the one that its network and images give.
+        protection: whether a passphrase protects it.
         package: the finished one, or None.
     """
 
@@ -87,15 +89,22 @@ class PackagePage(Page):
         number, target = self._number, self._target
         self.ask_store(lambda: self._look(number, target), self._seen, self._not_seen)
 
+    def leave(self) -> None:
+        """Leave no passphrase in a field that nobody sees."""
+        self.protection.clear()
+
     def pack_run(self) -> None:
         """Queue the making of the package.
 
         Raises:
             StudioError: no run is chosen.
+            ExportError: it is to be protected, and the passphrase is none; see `Protection.passphrase`.
         """
         if self.choice.run is None:
             raise StudioError(_("Choose a run first."))
         target = self.target.get()
+        protect = target in _PROTECTED and self.protection.wanted.get()
+        passphrase = self.protection.passphrase() if protect else None
         values = {
             "run": str(self.choice.run),
             "target": target,
@@ -103,12 +112,17 @@ class PackagePage(Page):
             "release": self._release.get().strip() or None,
             "icon": (target in _ICON and self._icon.get().strip()) or None,
             "one_file": target in _ONE_FILE and self._one_file.get(),
+            "protect": protect,
         }
         queue = self.store.queue
-        self.ask_store(lambda: queue.add(self.session, "pack", values), self._queued)
+        self.ask_store(lambda: queue.add(self.session, "pack", values, passphrase=passphrase), self._queued)
 
     def try_out(self) -> None:
-        """Start the package, or let it classify an image."""
+        """Start the package, or let it classify an image.
+
+        Raises:
+            StudioError: a passphrase opens it, and there is none in the field.
+        """
         package = self.package
         if package is None:
             return
@@ -121,9 +135,7 @@ class PackagePage(Page):
         elif package.target == "desktop":
             self.ask(lambda: start(package), lambda _started: self.window.tell(_("Started.")))
         else:
-            image = filedialog.askopenfilename(parent=self, filetypes=_IMAGES)
-            if image:
-                self.ask(lambda: classify(package, Path(image)), self._said.set)
+            self._classify(package)
 
     def destroy(self) -> None:
         """Serve no more."""
@@ -131,6 +143,15 @@ class PackagePage(Page):
             self._served.close()
             self._served = None
         super().destroy()
+
+    def _classify(self, package: Package) -> None:
+        """Ask for an image, and say what it shows."""
+        passphrase = self.protection.first.get() if package.protected else None
+        if passphrase == "":
+            raise StudioError(_("Type the passphrase of the package first."))
+        image = filedialog.askopenfilename(parent=self, filetypes=_IMAGES)
+        if image:
+            self.ask(lambda: classify(package, Path(image), passphrase), self._said.set)
 
     def _offer(self, jobs: Sequence[Job], run: Path | None) -> None:
         """Show which runs there are."""
@@ -148,14 +169,16 @@ class PackagePage(Page):
             self._served.close()
             self._served = None
         self._said.set("")
+        self.protection.clear()
         self.tick()
 
     def _look(self, number: int, target: str) -> _Seen:
         """The job; in the thread of the store, where no variable of Tk may be read."""
         job = self.store.queue.job(self.session, number)
         log = self.store.queue.log(self.session, number)
-        package = read_package(target, log) if job.state == "done" else None
-        return _Seen(job, log, package)
+        protected = bool(read_toml(job.file).get("protect"))
+        package = read_package(target, log, protected=protected) if job.state == "done" else None
+        return _Seen(job, package)
 
     def _seen(self, seen: _Seen) -> None:
         """Show it."""
@@ -194,7 +217,8 @@ class PackagePage(Page):
     def _obey(self) -> None:
         """Show only wishes that the target heeds."""
         target = self.target.get()
-        for widget, targets in ((self._one, _ONE_FILE), (self._icon_row, _ICON)):
+        wishes = ((self._icon_row, _ICON), (self._one, _ONE_FILE), (self.protection, _PROTECTED))
+        for widget, targets in wishes:
             if target in targets:
                 widget.pack(fill="x", pady=4)
             else:
@@ -244,6 +268,7 @@ class PackagePage(Page):
         self._one = ttk.Checkbutton(
             frame, text=_("One file that unpacks itself at each start"), variable=self._one_file
         )
+        self.protection = Protection(frame)
 
     def _make_outcome(self, body: tk.Misc) -> None:
         """What came of it."""

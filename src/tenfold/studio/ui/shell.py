@@ -92,7 +92,7 @@ class Shell(ttk.Frame):
         """Say which jobs have ended or begun."""
         if self.page != "jobs":
             which = ", ".join(map(str, numbers))
-            self.tell(_("News of job {numbers}: see Jobs.").format(numbers=which), "info")
+            self.tell(_("News of job {numbers}: see Jobs.").format(numbers=which), "primary")
 
     def tell(self, text: str, style: str) -> None:
         """Say something for a while; an error stays until it is clicked or another message comes."""

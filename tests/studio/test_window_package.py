@@ -1,0 +1,124 @@
+"""The page of packages: a run is packed, protected and tried."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from PIL import Image
+
+from packages import write_run
+from tenfold.packaging.targets import TARGETS
+from tenfold.studio import packages
+from tenfold.studio.ui import package as module
+from tenfold_runner.errors import PassphraseError
+from tenfold_runner.package import Package
+
+pytestmark = pytest.mark.slow
+
+PHRASE = "five random words"
+
+
+@pytest.fixture
+def run(tmp_path):
+    return write_run(tmp_path / "run").path
+
+
+@pytest.fixture
+def page(user, run):
+    """The page, at a package that is made at once."""
+    user.begin()
+    page = user.open("package", run=run)
+    page.target.set("folder")
+    page._obey()
+    user.look()
+    return page
+
+
+@pytest.fixture
+def image(tmp_path, monkeypatch):
+    """What is chosen in the dialogue for an image."""
+    path = tmp_path / "image.png"
+    Image.new("L", (8, 8), 128).save(path)
+    monkeypatch.setattr(module.filedialog, "askopenfilename", lambda **_asked: str(path))
+    return path
+
+
+def packed(user, page):
+    """Pack, and wait until that is over; gives the package."""
+    user.button("Pack", page).invoke()
+    user.until(lambda: page._number is not None)
+    user.until(lambda: page._number is None)
+    assert page.package is not None, page._outcome.cget("text")
+    return page.package
+
+
+def tried(user, page):
+    """What the package says of the image."""
+    page._said.set("")
+    user.button("Try it here", page).invoke()
+    user.until(page._said.get)
+    return page._said.get()
+
+
+@pytest.mark.usefixtures("image")
+def test_a_package_is_made_and_tried(user, page, run):
+    package = packed(user, page)
+    assert package.path.is_relative_to(run)
+    assert package.sha256 in str(page._outcome.cget("text"))
+    manifest = json.loads((package.path / "manifest.json").read_text())
+    assert package.files == len(manifest["files"]) + 1
+    assert (Package.open(package.path).protected, package.protected) == (False, False)
+    assert "%" in tried(user, page)
+
+
+@pytest.mark.usefixtures("image")
+def test_a_passphrase_protects_a_package_and_is_kept_nowhere(user, page, run, tmp_path):
+    protection = page.protection
+    assert not protection.first.winfo_ismapped()
+    protection.winfo_children()[0].invoke()
+    user.until(protection.first.winfo_ismapped)
+    for first, again, said in ((PHRASE, "five", "differ"), ("five", "five", "give at least 8")):
+        protection.clear()
+        protection.first.insert(0, first)
+        protection.again.insert(0, again)
+        user.button("Pack", page).invoke()
+        user.look()
+        assert said in user.told
+    assert user.window.store.queue.jobs(user.window.session) == ()
+    protection.clear()
+    protection.first.insert(0, PHRASE)
+    protection.again.insert(0, PHRASE)
+    package = packed(user, page)
+    assert protection.first.get() == protection.again.get() == ""
+
+    opened = Package.open(package.path)
+    assert opened.network(PHRASE) == (run / "model.onnx").read_bytes()
+    with pytest.raises(PassphraseError):
+        opened.network("five other words")
+    log = user.window.store.queue.log(user.window.session, 1)
+    assert "--protect" in log.splitlines()[0]
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in files if b"random words" in path.read_bytes()] == []
+
+    user.button("Try it here", page).invoke()
+    user.look()
+    assert "Type the passphrase" in user.told
+    protection.first.insert(0, "five other words")
+    user.button("Try it here", page).invoke()
+    user.until(lambda: "wrong passphrase" in user.told)
+    protection.clear()
+    protection.first.insert(0, PHRASE)
+    assert "%" in tried(user, page)
+    user.open("new")
+    assert protection.first.get() == ""
+
+
+def test_the_targets_and_their_wishes_are_those_of_the_command_line():
+    assert set(packages.TARGETS) == set(TARGETS)
+    for wish, shown in (
+        ("one_file", module._ONE_FILE),
+        ("icon", module._ICON),
+        ("passphrase", module._PROTECTED),
+    ):
+        assert set(shown) == {target.name for target in TARGETS.values() if wish in target.obeys}
