@@ -26,14 +26,6 @@ CELLS = [
     ("resnet56", 3.0),
     ("resnet56", 5.0),
 ]
-ASKED = {
-    ("resnet20", 2.0): (91.4, 91.7),
-    ("resnet20", 3.0): (90.4, 91.2),
-    ("resnet20", 5.0): (87.6, 89.5),
-    ("resnet20", 8.0): (81.5, 85.0),
-    ("resnet56", 3.0): (92.3, 93.1),
-    ("resnet56", 5.0): (90.0, 92.0),
-}
 
 
 def main() -> None:
@@ -73,7 +65,7 @@ def tenfold(network: str, ratio: float, seed: int, scheme: str) -> dict[str, flo
         found = runs.compress(out, network, [f"params={1 / ratio}"], seed, *options)
         seconds = time.perf_counter() - begin
     judged = [accuracy for _, accuracy, _ in found["judged"]]
-    kept = ("accuracy", "original", "params", "macs", "ratio", "latency")
+    kept = ("accuracy", "original", "params", "macs", "size_bytes", "ratio", "latency")
     return {
         **{name: found[name] for name in kept},
         "held_out_one_shot": judged[0],
@@ -84,57 +76,15 @@ def tenfold(network: str, ratio: float, seed: int, scheme: str) -> dict[str, flo
 
 def peer(network: str, ratio: float, seed: int) -> dict[str, float]:
     """tensorly-torch's CP with re-estimated batch norms, then the same after tenfold's recovery."""
-    from peers import peer_cp
+    from peers import compared
 
-    from tenfold.data.dataset import calibration_and_held_out
     from tenfold.data.source import load_data
-    from tenfold.options import Options
-    from tenfold.train.batches import augmented
-    from tenfold.train.evaluate import evaluate
-    from tenfold.train.normalisation import re_estimate_
-    from tenfold.train.recover import recover
-    from tenfold.train.running import Running
     from tenfold.zoo.build import build
     from tenfold.zoo.weights import load_weights
 
-    options = Options()
-    splits = load_data(str(runs.data() / "cifar10.zip"))
-    images, _ = calibration_and_held_out(splits.train, calibration=2000, held_out=5000, seed=seed)
     model = build(network, classes=10).eval()
     load_weights(model, runs.data() / f"cifar10-{network}.safetensors")
-    total = sum(p.numel() for p in model.parameters())
-    begin = time.perf_counter()
-    made = peer_cp(model, int(total / ratio))
-    seconds = time.perf_counter() - begin
-
-    def accuracy() -> float:
-        passes = (
-            augmented(images, splits.preprocessing, options.augmentation, batch_size=250, seed=n)
-            for n in (1, 2)
-        )
-        re_estimate_(made, itertools.chain.from_iterable(passes))
-        return evaluate(made, splits.test, splits.preprocessing).accuracy
-
-    as_it_comes = accuracy()
-    states = recover(
-        made,
-        model,
-        images,
-        splits.preprocessing,
-        settings=options.recovery,
-        augmentation=options.augmentation,
-        running=Running(seed),
-    )
-    for _ in states:
-        pass
-    shipped = sum(p.numel() for p in made.parameters())
-    return {
-        "accuracy": as_it_comes,
-        "recovered": accuracy(),
-        "params": shipped,
-        "ratio": total / shipped,
-        "fit_seconds": round(seconds, 1),
-    }
+    return compared(model, load_data(str(runs.data() / "cifar10.zip")), ratio, 0, seed)
 
 
 def table(results: dict[str, dict[str, float]]) -> str:

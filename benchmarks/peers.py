@@ -3,18 +3,81 @@
 from __future__ import annotations
 
 import copy
+import tempfile
+import time
 import warnings
+from pathlib import Path
 
 import torch
 from tltorch import FactorizedConv
 from torch import Tensor, nn
 
+import runs
 from tenfold.core.shapes import Stage
+from tenfold.data.dataset import Splits
+from tenfold.deploy.onnx import export_onnx
+from tenfold.deploy.verify import latency_ms, size_bytes
+from tenfold.layers.census import census
 from tenfold.layers.chain import build_chain
 from tenfold.layers.describe import describe
 from tenfold.layers.surgery import replace_
+from tenfold.options import Options
+from tenfold.pipeline.material import Material, material_of
+from tenfold.train.loop import Ended, fill_
+from tenfold.train.supervised import Training
 
-__all__ = ["peer_cp"]
+__all__ = ["compared", "peer_cp"]
+
+
+def compared(model: nn.Module, data: Splits, ratio: float, epochs: int, seed: int) -> dict:
+    """What tensorly-torch's CP of `model` measures as it comes, after tenfold's recovery, and fine-tuned.
+
+    It ships `ratio` times fewer numbers. Batch norms are estimated anew before each accuracy is taken. The
+    fine-tuning is that of `--method btd-bayes`; with 0 `epochs` there is none.
+    """
+    training = Training(epochs=epochs, rate=0.02, schedule="cosine-cyclic", cycles=3, distillation=0.9)
+    material = material_of(model, data, Options(seed=seed, training=training))
+    total, begin = sum(p.numel() for p in model.parameters()), time.perf_counter()
+    made = peer_cp(model, int(total / ratio))
+    as_it_comes = _accuracy(material, made)
+    for _ in material.recovered(made, material.options.recovery):
+        pass
+    recovered = _accuracy(material, made)
+    for row in material.trained(made):
+        if isinstance(row, Ended):
+            fill_(made, row.chosen)
+    params = sum(p.numel() for p in made.parameters())
+    return {
+        "accuracy": _accuracy(material, made) if epochs else as_it_comes,
+        "recovered": recovered,
+        "original": material.judged(model, data.test).accuracy,
+        "params": params,
+        "ratio": total / params,
+        "epochs": epochs,
+        "seconds": round(time.perf_counter() - begin),
+        **_shipped(model, made, material.images.shape[1:]),
+        **runs.MACHINE,
+    }
+
+
+def _accuracy(material: Material, made: nn.Module) -> float:
+    """Percent of the test set, with batch norms estimated anew."""
+    material.re_estimate(made)
+    return material.judged(made, material.data.test).accuracy
+
+
+def _shipped(model: nn.Module, made: nn.Module, shape: tuple[int, int, int]) -> dict:
+    """MACs and bytes of the network that was made, and how many times faster it is than `model`."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / name for name in ("before.onnx", "after.onnx")]
+        for network, file in zip((model, made), files, strict=True):
+            export_onnx(network.eval(), file, tuple(shape))
+        before, after = latency_ms(files, tuple(shape))
+        return {
+            "macs": census(made, torch.zeros(1, *shape)).macs,
+            "size_bytes": size_bytes(files[1]),
+            "latency": before.median_ms / after.median_ms,
+        }
 
 
 def peer_cp(model: nn.Module, limit: int) -> nn.Module:

@@ -17,12 +17,12 @@ RUNS = Path(__file__).parent / "runs"
 MACHINE = {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count()}
 
 
-def parser(about: str) -> argparse.ArgumentParser:
+def parser(about: str, actions: tuple[str, ...] = ("run", "table")) -> argparse.ArgumentParser:
     """What all scripts are asked alike: to measure, some cells and some seeds, or to print a table."""
     made = argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    made.add_argument("action", choices=["run", "table"])
+    made.add_argument("action", choices=actions)
     made.add_argument("--only", default="", help="run cells whose name contains this")
     made.add_argument("--seeds", type=int, default=1, help="run seeds 0 to this less 1")
     return made
@@ -114,6 +114,7 @@ def figures(report: dict) -> dict:
         "ratio": before["params"] / after["params"],
         "macs": after["macs"],
         "macs_left": after["macs"] / before["macs"],
+        "size_bytes": after["size_bytes"],
         "latency": before["latency_ms"] / after["latency_ms"],
         "judged": [[row["phase"], row["held_out_accuracy"], row["held_out_loss"]] for row in judged],
         "epochs": report["settings"]["epochs"],

@@ -25,7 +25,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from tltorch import FactorizedConv
 from torch import nn
 
 import runs
@@ -95,6 +94,8 @@ def peers(scheme: str) -> dict[str, float]:
 
 def with_peers(model: nn.Module, plan: Plan) -> nn.Module:
     """A copy of the network with layers of tensorly-torch of the plan's ranks, their weights random."""
+    from tltorch import FactorizedConv
+
     made = copy.deepcopy(model)
     for name, choice in plan.items():
         if choice is None or not isinstance(conv := made.get_submodule(name), nn.Conv2d):

@@ -1,0 +1,131 @@
+"""tenfold beside tensorly-torch and beside its own baselines: every table and plot of README and site.
+
+    python benchmarks/compare.py table [--write]    # prints the tables, or puts them where they are shown
+    python benchmarks/compare.py plot               # draws docs/images/front.svg and comparison.svg
+    python benchmarks/compare.py missing            # the commands that fill the empty cells
+    TENFOLD_DATA=FOLDER python benchmarks/compare.py run --only "resnet20 5x tucker" [--seeds 3] [--busy]
+
+Networks are ResNet-20, -32 and -56 on CIFAR-10 (public checkpoints) and the VGG of networks.py on
+Fashion-MNIST, which is trained for 30 epochs first (learning.py). Ways are the schemes of tenfold under its
+allocation, block terms with ranks by Bayesian optimisation, and tensorly-torch's CP: one shot, without
+labels, and after 30 epochs. `--busy` leaves out times, which mean nothing on a machine that does something
+else. Results are kept in results/compare.json; what is there, or was measured by oneshot.py or finetune.py,
+is not run again, and what was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import comparison_plots
+import comparison_tables
+import learning
+from comparison_rows import BAYES, PEER, PEER_RECOVERED, PLANNED, Cell, measured
+
+import runs
+
+VGG_EPOCHS = 30
+
+
+def main() -> None:
+    parser = runs.parser(__doc__, actions=("run", "table", "plot", "missing"))
+    parser.add_argument("--busy", action="store_true", help="keep no times")
+    parser.add_argument(
+        "--write", action="store_true", help="write the tables to README.md and docs/measured"
+    )
+    arguments = parser.parse_args()
+    if arguments.action == "run":
+        for seed, cell in itertools.product(range(arguments.seeds), wanted(arguments.only)):
+            run(cell, seed, busy=arguments.busy)
+    elif arguments.action == "plot":
+        comparison_plots.write(measured())
+    elif arguments.action == "missing":
+        print("\n".join(f'python benchmarks/compare.py run --only "{cell.name}"' for cell in missing()))
+    elif arguments.write:
+        comparison_tables.write(measured())
+    else:
+        print(comparison_tables.everything(measured()))
+
+
+def missing() -> list[Cell]:
+    """Cells that nothing is known of; a run of tensorly-torch's CP fills two."""
+    known = measured()
+    return [cell for cell in PLANNED if cell not in known and cell.way != PEER_RECOVERED]
+
+
+def wanted(only: str) -> list[Cell]:
+    """The cells to run."""
+    return [cell for cell in PLANNED if only in cell.name and cell.way != PEER_RECOVERED]
+
+
+def run(cell: Cell, seed: int, *, busy: bool) -> None:
+    """Measure a cell, unless this seed of it is known."""
+    key = f"{cell.name}, seed {seed}"
+    if key in runs.load("compare") or seed < len(measured().get(cell, ())):
+        return
+    print(key, flush=True)
+    if cell.way == PEER:
+        from peers import compared
+
+        found = compared(*network_and_images(cell.network), cell.ratio, cell.epochs, seed)
+    else:
+        found = runs.carried_out(runs.folder("compare", key), "compress", *words(cell, seed))
+    times = {"latency": None, "seconds": None} if busy else {}
+    print(runs.store("compare", key, {**found, **times}), flush=True)
+
+
+def words(cell: Cell, seed: int) -> list[str]:
+    """The options of `tenfold compress` for a cell."""
+    options = ["--budget", f"params={1 / cell.ratio}", "--seed", str(seed), *named(cell.network)]
+    if cell.way == BAYES:
+        return [*options, "--method", "btd-bayes", "--epochs", str(cell.epochs)]
+    if cell.epochs:
+        options += ["--method", "btd-bayes", "--selector", "allocation"]
+    return [*options, "--scheme", cell.way, "--epochs", str(cell.epochs)]
+
+
+def named(network: str) -> list[str]:
+    """The options that name a network, its weights and its images."""
+    if network == "vgg":
+        return [*learning.NETWORKS["vgg"], "--weights", str(vgg_weights())]
+    return [
+        "--arch",
+        network,
+        "--weights",
+        str(checkpoint(network)),
+        "--data",
+        str(runs.data() / "cifar10.zip"),
+    ]
+
+
+def checkpoint(network: str) -> Path:
+    return runs.data() / f"cifar10-{network}.safetensors"
+
+
+def vgg_weights() -> Path:
+    """Of the VGG on Fashion-MNIST, trained if it is not yet."""
+    learning.Cell("vgg", VGG_EPOCHS, 0, []).run("dense")
+    return runs.folder("learning", f"vgg dense, {VGG_EPOCHS} epochs, seed 0") / "model.safetensors"
+
+
+def network_and_images(network: str):
+    """The trained network and its images, in this process."""
+    import tenfold
+    from tenfold.zoo.weights import load_weights
+
+    if network != "vgg":
+        model = tenfold.build(network, classes=10).eval()
+        load_weights(model, checkpoint(network))
+        return model, tenfold.load_data(str(runs.data() / "cifar10.zip"))
+    words = learning.NETWORKS["vgg"]
+    options = dict(zip(words[::2], words[1::2], strict=True))
+    model = tenfold.build(options["--arch"], classes=10, channels=1).eval()
+    load_weights(model, vgg_weights())
+    images = tenfold.load_data(options["--data"])
+    expected = tenfold.Preprocessing((float(options["--mean"]),), (float(options["--std"]),))
+    return model, tenfold.Splits(images.train, images.test, expected)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""What was measured of one network at one budget, in one form, whichever script measured it.
+
+Rows come from results/compare.json, and from what oneshot.py and finetune.py keep: nothing is measured twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import runs
+
+__all__ = [
+    "BAYES",
+    "DEFAULT",
+    "EPOCHS",
+    "PEER",
+    "PEER_RECOVERED",
+    "PLANNED",
+    "SCHEMES",
+    "Cell",
+    "Row",
+    "measured",
+]
+
+SCHEMES = ("svd", "tucker", "cp", "tt", "tt-tucker", "btd")
+DEFAULT, BAYES = "btd", "ranks by Bayes"
+PEER, PEER_RECOVERED = "tensorly-torch CP", "tensorly-torch CP + recovery"
+EPOCHS = 30  # of a fine-tuning
+_RATIOS = {
+    "resnet20": (2.0, 3.0, 5.0, 8.0),
+    "resnet32": (3.0, 5.0),
+    "resnet56": (3.0, 5.0),
+    "vgg": (3.0, 5.0),
+}
+_FINE = {"resnet20": (3.0, 6.8, 13.7), "resnet32": (3.0,), "resnet56": (5.0,), "vgg": (5.0,)}
+_SAID = {"--selector allocation": DEFAULT}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is compared: one way to make one network small.
+
+    Attributes:
+        network: name of the zoo, or "vgg": that of `networks.py`, on Fashion-MNIST.
+        ratio: how many times fewer parameters are asked for.
+        way: a scheme under tenfold's allocation, or one of the constants above.
+        epochs: of fine-tuning; 0 is one shot, without labels.
+    """
+
+    network: str
+    ratio: float
+    way: str
+    epochs: int
+
+    @property
+    def name(self) -> str:
+        """What it is called in files and on the command line."""
+        return f"{self.network} {self.ratio:g}x {self.way}, {self.epochs} epochs"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run; None where it was not measured.
+
+    Attributes:
+        accuracy: percent of the test set.
+        original: the same before.
+        params: numbers that ship.
+        factor: how many times fewer these are.
+        macs: of one image.
+        size_bytes: of the ONNX file.
+        faster: time of the original by that of the result, one image, one thread of ONNX Runtime.
+        seconds: of the whole run.
+        machine: processor and cores.
+    """
+
+    accuracy: float
+    original: float | None
+    params: int
+    factor: float
+    macs: int | None
+    size_bytes: int | None
+    faster: float | None
+    seconds: float | None
+    machine: str
+
+
+_PLANS = (
+    (0, _RATIOS, (PEER, PEER_RECOVERED, *SCHEMES)),
+    (EPOCHS, _FINE, (PEER, *SCHEMES, BAYES)),
+)
+PLANNED = tuple(
+    Cell(network, ratio, way, epochs)
+    for epochs, networks, ways in _PLANS
+    for network, ratios in networks.items()
+    for ratio in ratios
+    for way in ways
+)
+"""All that the comparison asks for."""
+
+
+def measured() -> dict[Cell, list[Row]]:
+    """Everything that is known, one row a seed, in the order of `PLANNED`; what it has not comes last."""
+    found: dict[Cell, list[Row]] = defaultdict(list)
+    for cell, row in (*_one_shot(), *_fine_tuned(), *_own()):
+        found[cell].append(row)
+    order = {cell: number for number, cell in enumerate(PLANNED)}
+    return dict(sorted(found.items(), key=lambda pair: order.get(pair[0], len(order))))
+
+
+def row_of(found: dict, accuracy: str = "accuracy") -> Row:
+    """The row of what a script keeps."""
+    return Row(
+        accuracy=found[accuracy],
+        original=found.get("original"),
+        params=found["params"],
+        factor=found["ratio"],
+        macs=found.get("macs"),
+        size_bytes=found.get("size_bytes"),
+        faster=found.get("latency"),
+        seconds=found.get("seconds"),
+        machine=f"{found['machine']}, {found['cores']} cores",
+    )
+
+
+def _one_shot() -> Iterator[tuple[Cell, Row]]:
+    """Of oneshot.py."""
+    for key, found in runs.load("oneshot").items():
+        network, ratio, way, _, _ = key.split()
+        if way == "peer":
+            yield from _peer(network, float(ratio[:-1]), found)
+        else:
+            yield Cell(network, float(ratio[:-1]), way.removeprefix("tenfold-"), 0), row_of(found)
+
+
+def _peer(network: str, ratio: float, found: dict) -> Iterator[tuple[Cell, Row]]:
+    """tensorly-torch's CP as it comes, and after tenfold's recovery."""
+    yield Cell(network, ratio, PEER, 0), row_of(found)
+    yield Cell(network, ratio, PEER_RECOVERED, 0), row_of(found, "recovered")
+
+
+def _fine_tuned() -> Iterator[tuple[Cell, Row]]:
+    """Of finetune.py; options that choose the ranks in another way are another way."""
+    for key, found in runs.load("finetune").items():
+        network, ratio, *_ = key.split()
+        way = next((way for words, way in _SAID.items() if words in key), BAYES)
+        yield Cell(network, float(ratio[:-1]), way, found["epochs"]), row_of(found)
+
+
+def _own() -> Iterator[tuple[Cell, Row]]:
+    """Of compare.py."""
+    for key, found in runs.load("compare").items():
+        network, ratio, way, epochs = re.fullmatch(r"(\S+) (\S+)x (.+), (\d+) epochs, seed \d+", key).groups()
+        if way == PEER and not int(epochs):
+            yield from _peer(network, float(ratio), found)
+        else:
+            yield Cell(network, float(ratio), way, int(epochs)), row_of(found)
