@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import runs
 
@@ -107,6 +107,9 @@ def measured() -> dict[Cell, list[Row]]:
     found: dict[Cell, list[Row]] = defaultdict(list)
     for cell, row in (*_one_shot(), *_fine_tuned(), *_own()):
         found[cell].append(row)
+    before = {cell.network: row.original for cell, rows in found.items() for row in rows if row.original}
+    for cell, rows in found.items():
+        found[cell] = [replace(row, original=before.get(cell.network)) for row in rows]
     order = {cell: number for number, cell in enumerate(PLANNED)}
     return dict(sorted(found.items(), key=lambda pair: order.get(pair[0], len(order))))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import statistics
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import ablations
@@ -28,6 +30,11 @@ TITLES = {
     "vgg": "VGG, Fashion-MNIST",
 }
 _EMPTY = "-"
+_NOWHERE = "in no cell that is measured"
+_ABSENT = {
+    "learned": "Not measured yet: `TENFOLD_DATA=FOLDER python benchmarks/learning.py run`.",
+    "speed": "Not measured yet, since all else on the machine must rest: `python benchmarks/speed.py run`.",
+}
 _MARK = "<!-- {} of benchmarks/compare.py{} -->"
 
 
@@ -58,7 +65,7 @@ def write(known: Measured) -> None:
     readme = ROOT / "README.md"
     text = readme.read_text()
     for name, table in tables(known).items():
-        (MEASURED / f"{name}.md").write_text(f"{table or 'Not measured yet.'}\n")
+        (MEASURED / f"{name}.md").write_text(f"{table or _ABSENT[name]}\n")
         text = placed(text, name, table)
     readme.write_text(text)
 
@@ -125,26 +132,24 @@ def costs(known: Measured, columns: Sequence[str] = tuple(_COLUMNS)) -> str:
 
 
 def behind(known: Measured) -> str:
-    """Where another way is ahead of tenfold's default, and where the default is slower than the original."""
-    lines = []
+    """Where tenfold's default keeps less, computes more than another way, or is slower than the original."""
+    less, more, slow = [], [], []
     for cell, rows in known.items():
-        ours = known.get(Cell(cell.network, cell.ratio, DEFAULT, cell.epochs))
+        ours = known.get(replace(cell, way=DEFAULT), [])
         if ours and cell.way not in (DEFAULT, BAYES) and accuracy(rows) > accuracy(ours):
-            lines.append(
-                f"- {where(cell)}: {said(cell.way)} keeps {accuracy(rows):.2f} %, "
-                f"tenfold's default {accuracy(ours):.2f} %."
+            less.append(
+                f"{accuracy(ours):.2f} % against {accuracy(rows):.2f} % of {said(cell.way)} ({where(cell)})"
             )
-    if not lines:
-        lines.append("- In no cell that is measured does another way keep more than tenfold's default.")
-    slow = {
-        cell: speeds
-        for cell, rows in known.items()
-        if cell.way in (DEFAULT, BAYES)
-        and (speeds := [row.faster for row in rows if row.faster])
-        and statistics.median(speeds) < 1
-    }
-    times = ", ".join(f"{where(cell)} {statistics.median(found):.2f}x" for cell, found in slow.items())
-    return "\n".join([*lines, *([f"- Slower than the original in ONNX Runtime: {times}."] if slow else [])])
+        if ours and cell.way == PEER and (rows[0].macs or math.inf) < ours[0].macs:
+            more.append(f"{ours[0].macs / 1e6:.1f} against {rows[0].macs / 1e6:.1f} M ({where(cell)})")
+        speeds = [row.faster for row in rows if row.faster]
+        if cell.way in (DEFAULT, BAYES) and speeds and round(statistics.median(speeds), 2) < 1:
+            slow.append(f"{statistics.median(speeds):.2f}x ({where(cell)})")
+    return "\n".join((
+        f"- Less accurate than another way: {', '.join(less) or _NOWHERE}.",
+        f"- More MACs than tensorly-torch's CP of as many parameters: {', '.join(more) or _NOWHERE}.",
+        f"- Slower than the original in ONNX Runtime: {', '.join(slow) or _NOWHERE}.",
+    ))  # fmt: skip
 
 
 def learned() -> str:

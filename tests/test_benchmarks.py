@@ -1,0 +1,136 @@
+"""The comparison: its tables are those of what was measured, and say where tenfold is behind."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MEASURED = ROOT / "docs" / "measured"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Import one of benchmarks/ by name."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module
+
+
+@pytest.fixture
+def rows(script):
+    return script("comparison_rows")
+
+
+@pytest.fixture
+def tables(script):
+    return script("comparison_tables")
+
+
+def a_row(rows, accuracy: float, **changed: object):
+    whole = rows.Row(accuracy, 90.0, 1000, 4.0, 2_000_000, 5000, 1.5, 60.0, "x86_64, 2 cores")
+    return replace(whole, **changed)
+
+
+def test_tables_of_readme_and_site_are_those_that_the_script_prints(rows, tables, monkeypatch, tmp_path):
+    (tmp_path / "README.md").write_text((ROOT / "README.md").read_text())
+    (tmp_path / "measured").mkdir()
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    monkeypatch.setattr(tables, "MEASURED", tmp_path / "measured")
+    tables.write(rows.measured())
+    assert (tmp_path / "README.md").read_text() == (ROOT / "README.md").read_text()
+    written = sorted((tmp_path / "measured").iterdir())
+    assert {path.stem for path in written} == set(tables.tables(rows.measured()))
+    for made in written:
+        assert made.read_text() == (MEASURED / made.name).read_text()
+
+
+def test_every_table_has_a_place_on_a_page_and_three_in_the_readme(rows, tables):
+    pages = "".join(path.read_text() for path in (ROOT / "docs").glob("*.md"))
+    for name in tables.tables(rows.measured()):
+        assert f'--8<-- "docs/measured/{name}.md"' in pages
+    readme = (ROOT / "README.md").read_text()
+    for name in ("one-shot", "behind", "fine-tuned"):
+        assert readme.count(f"<!-- {name} of benchmarks/compare.py -->\n\n") == 1
+        assert tables.tables(rows.measured())[name] in readme
+
+
+def test_what_other_scripts_keep_is_not_measured_again(script, rows):
+    compare = script("compare")
+    known = rows.measured()
+    for ratio in (2.0, 3.0, 5.0, 8.0):
+        for way in (rows.PEER, rows.PEER_RECOVERED, rows.DEFAULT):
+            assert len(known[rows.Cell("resnet20", ratio, way, 0)]) >= 1
+    assert known[rows.Cell("resnet20", 3.0, rows.BAYES, 30)][0].size_bytes == 373_375
+    assert not set(compare.missing()) & set(known)
+    assert {*compare.missing(), *known} >= {cell for cell in rows.PLANNED if cell.way != rows.PEER_RECOVERED}
+
+
+def test_a_cell_that_is_known_is_not_run_and_another_is_kept(script, rows, monkeypatch, tmp_path):
+    compare, runs = script("compare"), script("runs")
+    ran = []
+
+    def carried_out(out, *words):
+        ran.append(words)
+        return {"accuracy": 88.0, "params": 9, "ratio": 5.0, "latency": 1.2, "seconds": 3, **runs.MACHINE}
+
+    monkeypatch.setattr(runs, "RESULTS", tmp_path)
+    monkeypatch.setattr(runs, "carried_out", carried_out)
+    monkeypatch.setenv("TENFOLD_DATA", str(tmp_path))
+    cell = rows.Cell("resnet20", 5.0, "tt", 30)
+    for _ in range(2):
+        compare.run(cell, 0, busy=True)
+    ((command, *words),) = ran
+    assert command == "compress"
+    assert " ".join(words[words.index("--method") :]) == (
+        "--method btd-bayes --selector allocation --scheme tt --epochs 30"
+    )
+    assert rows.measured()[cell][0].accuracy == 88.0
+    assert rows.measured()[cell][0].faster is None  # the machine was busy
+    kept = json.loads((tmp_path / "compare.json").read_text())
+    assert list(kept) == ["resnet20 5x tt, 30 epochs, seed 0"]
+
+
+def test_the_best_of_a_row_is_bold_and_what_is_behind_is_said(rows, tables):
+    cell = rows.Cell("resnet20", 5.0, rows.DEFAULT, 0)
+    known = {
+        replace(cell, way=rows.PEER): [a_row(rows, 70.0, macs=1_000_000)],
+        replace(cell, way="cp"): [a_row(rows, 89.0), a_row(rows, 89.5)],
+        cell: [a_row(rows, 88.0, faster=0.5), a_row(rows, 89.0, faster=0.7)],
+    }
+    line = tables.accuracies(known).splitlines()[2]
+    assert line == (
+        "| ResNet-20 (90.00 %) | 5x fewer | 70.00 | **89.25 (89.00 to 89.50)** | 88.50 (88.00 to 89.00) "
+        "| 2,000,000 | 0.60 | 1 to 2 |"
+    )
+    less, more, slow = tables.behind(known).splitlines()
+    assert less.endswith("88.50 % against 89.25 % of tenfold, cp (ResNet-20 at 5x, one shot).")
+    assert more.endswith("2.0 against 1.0 M (ResNet-20 at 5x, one shot).")
+    assert slow.endswith("0.60x (ResNet-20 at 5x, one shot).")
+    ahead = {cell: [a_row(rows, 90.0)], replace(cell, way="cp"): [a_row(rows, 89.0)]}
+    assert tables.behind(ahead).count("in no cell that is measured") == 3
+
+
+def test_pictures_hold_a_mark_for_every_cell_and_stand_alone(script, rows, monkeypatch, tmp_path):
+    plots = script("comparison_plots")
+    monkeypatch.setattr(plots, "IMAGES", tmp_path)
+    plots.write(rows.measured())
+    for made in tmp_path.iterdir():
+        assert made.read_text() == (ROOT / "docs" / "images" / made.name).read_text()
+        assert "var(--ink)" in made.read_text()
+        assert "--ink: #1b1f24" in made.read_text()
+        assert ElementTree.fromstring(made.read_text()).tag == f"{SVG}svg"
+    drawn = ElementTree.fromstring((tmp_path / "front.svg").read_text())
+    words = {text.text for text in drawn.iter(f"{SVG}text")}
+    assert {"ResNet-20, CIFAR-10, no labels", "ResNet-56, CIFAR-10, no labels", "tenfold", "before"} <= words
+    shown = [
+        c for c in rows.measured() if not c.epochs and c.way in plots.WAYS[:3] and c.network != "resnet32"
+    ]
+    series = {"var(--series-1)", "var(--series-2)", "var(--series-3)"}
+    marks = [use for use in drawn.iter(f"{SVG}use") if any(s in use.get("style", "") for s in series)]
+    assert len(marks) == len(shown) + 3  # and one each in the legend
