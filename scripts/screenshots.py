@@ -8,6 +8,7 @@ Needs Xvfb, and a font with Chinese signs (system-packages.txt). Takes some minu
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -28,9 +29,10 @@ _COLOURS = 64  # enough for flat widgets, and a tenth of the bytes
 
 def main() -> None:
     """Take all of them."""
-    out = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
+    out = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "docs" / "images").absolute()
     with screen(f"{_SIZE[0]}x{_SIZE[1]}") as display, tempfile.TemporaryDirectory() as folder:
         os.environ.update(DISPLAY=display.name, LANG="C.UTF-8", OMP_NUM_THREADS="1")
+        os.chdir(folder)  # what the form names lies here
         user = User.at(Path(folder) / "data")
         user.window.geometry(f"{_SIZE[0]}x{_SIZE[1]}+0+0")
         camera = _Camera(user, out)
@@ -72,11 +74,13 @@ def _jobs(user: User, camera: _Camera, made: Job) -> None:
     for name, text in (
         ("out", ""),
         ("cache", ""),
-        ("epochs", "6"),
+        ("weights", "digits.safetensors"),
+        ("epochs", "60"),
         ("schedule", "cosine-cyclic"),
         ("cycles", "3"),
     ):
         form.set(name, text)
+    shutil.copy(made.run_directory / "original.safetensors", "digits.safetensors")
     page = user.open("new", form=form)
     camera.take("new-job")
     page.preview()
@@ -86,13 +90,14 @@ def _jobs(user: User, camera: _Camera, made: Job) -> None:
     page.load(form)
     page.parameters.open_at("epochs")
     camera.take("validation")
-    form.set("epochs", "6")
+    form.set("epochs", "60")
     form.set("recovery_steps", "60")
     page.load(form)
     page.start()
     user.until(lambda: user.page is not page)
     jobs = user.page
-    user.window.store.queue.add(user.window.session, "compress", {**form.settings().as_dict(), "out": None})
+    shorter = {**form.settings().as_dict(), "out": None, "epochs": 3}
+    user.window.store.queue.add(user.window.session, "compress", shorter)
     user.until(lambda: jobs.chosen is not None and jobs.chosen.state == "running")
     user.until(lambda: (x := jobs._curves._curve) is not None and x.phase == "training" and len(x.judged) > 1)
     camera.take("jobs")

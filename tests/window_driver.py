@@ -130,7 +130,7 @@ class User:
         self.until(lambda: self.window.shell is not None and self.window.shell.winfo_ismapped())
         self.window.session.idle_s = _IDLE_S
 
-    def open(self, key: str, **asked: object) -> tk.Misc:
+    def open(self, key: str, /, **asked: object) -> tk.Misc:
         self.window.open(key, **asked)
         self.look()
         return self.page

@@ -16,7 +16,7 @@ import pytest
 from tenfold.studio import process
 from tenfold.studio.command import arguments_of
 from tenfold.studio.jobs import Job
-from tenfold.studio.process import Process, identity, program, restore_environment
+from tenfold.studio.process import CHILD, Process, identity, program, restore_environment
 
 SLEEPS = "import time; print('up', flush=True); time.sleep(60)"
 STUBBORN = "import signal as s; s.signal(s.SIGINT, s.SIG_IGN); s.signal(s.SIGTERM, s.SIG_IGN); " + SLEEPS
@@ -166,10 +166,10 @@ def test_what_cannot_be_started(log: Path, tmp_path: Path) -> None:
 def test_a_bundle_starts_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert program() == [sys.executable, "-m", "tenfold"]
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    assert program() == [sys.executable]
+    assert program() == [sys.executable, CHILD]
     file, run = tmp_path / "job.toml", tmp_path / "run"
     job = Job(1, "Ada", "compress", "", file, run, "queued", 0, None, None, cancelling=False, error="")
-    assert arguments_of(job) == ([sys.executable, "compress", f"--job={file}", f"--out={run}"], run)
+    assert arguments_of(job) == ([sys.executable, CHILD, "compress", f"--job={file}", f"--out={run}"], run)
 
 
 def test_a_bundle_lends_its_libraries_to_no_other_program(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,6 @@ What a window needs, in the order in which it needs it:
     store.queue.poll()                         by a timer; tenfold.studio.queue
     store.close()                              jobs go on, and are found again
 
-A bundle's program that is given arguments must be the command line: jobs start it so, as `process.program`
-says. Nothing here imports torch.
+A bundle's program whose first argument is `tenfold.studio.process.CHILD` must be the command line: jobs start
+it so. Nothing here imports torch.
 """

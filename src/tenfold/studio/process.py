@@ -16,7 +16,18 @@ from typing import Any
 
 import psutil
 
-__all__ = ["Process", "identity", "option_arguments", "own_environment", "program", "restore_environment"]
+__all__ = [
+    "CHILD",
+    "Process",
+    "identity",
+    "option_arguments",
+    "own_environment",
+    "program",
+    "restore_environment",
+]
+
+CHILD = "command-line"
+"""First argument with which a bundle's program is the command line `tenfold`, without a window."""
 
 if sys.platform == "win32":
     _NEW_GROUP = subprocess.CREATE_NEW_PROCESS_GROUP
@@ -28,8 +39,8 @@ _left: list[subprocess.Popen[bytes]] = []  # not ours to end; a Popen that is dr
 
 
 def program() -> list[str]:
-    """What starts the command line `tenfold`; a bundle's program is that where it is given arguments."""
-    return [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "tenfold"]
+    """What starts the command line `tenfold`, with this Python or out of a bundle."""
+    return [sys.executable, CHILD] if getattr(sys, "frozen", False) else [sys.executable, "-m", "tenfold"]
 
 
 def own_environment() -> dict[str, str]:

@@ -37,7 +37,7 @@ class Comparing(ttk.Frame):
         panes = ttk.Panedwindow(self, orient="horizontal")
         left = ttk.Frame(panes)
         self.runs = ttk.Treeview(left, show="tree", selectmode="extended", height=6)
-        self.runs.column("#0", width=230)
+        self.runs.column("#0", width=265)
         self.button = ttk.Button(
             left, text=_("Compare chosen runs"), bootstyle="primary-outline", command=self._start
         )

@@ -111,7 +111,7 @@ class PlanTable(ttk.Frame):
         self._why.configure(text=layer.reason if layer and not choice else "")
 
     def _make_line(self) -> None:
-        """Scheme and rank of the chosen layer."""
+        """Scheme and rank of the chosen layer, and why it is kept."""
         line = ttk.Frame(self)
         line.pack(side="bottom", fill="x", pady=(8, 0))
         ttk.Label(line, text=_("Scheme")).pack(side="left", padx=(0, 6))
@@ -126,8 +126,9 @@ class PlanTable(ttk.Frame):
         button = ttk.Button(line, text=_("Change layer"), bootstyle="secondary-outline", command=self.apply)
         button.pack(side="left", padx=(0, 12))
         entry.bind("<Return>", lambda _event: button.invoke())
-        self._why = ttk.Label(line, bootstyle="secondary")
-        self._why.pack(side="left")
+        self._why = ttk.Label(self, bootstyle="secondary", justify="left")
+        self._why.pack(side="bottom", fill="x", pady=(8, 0))
+        self._why.bind("<Configure>", lambda event: self._why.configure(wraplength=max(200, event.width)))
 
 
 def choice_of(layer: str, scheme: str, rank: str) -> Choice | None:

@@ -146,7 +146,9 @@ class ResultsPage(Page):
         ):
             button = ttk.Button(row, text=text, bootstyle=style, command=command, state="disabled")
             self._buttons.append(button)
-        self._export = ttk.Menubutton(row, text=_("Export"), bootstyle="secondary-outline", state="disabled")
+        self._export = ttk.Menubutton(
+            row, text=f"{_('Export')}  ", bootstyle="secondary-outline", state="disabled"
+        )
         menu = ttk.Menu(self._export, tearoff=False)
         for title in _EXPORTS:
             menu.add_command(label=title, command=partial(self._export_as, title))
