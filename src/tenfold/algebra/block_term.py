@@ -168,7 +168,7 @@ def block_term(
         The best factors met, the start included; see `BlockFit`.
 
     Notes:
-        Acceleration: Mitchell, Ye & De Sterck, SIAM J. Sci. Comput. 42(2), 2020, Sec. 4 (restarted on error).
+        Acceleration: Mitchell, Ye & De Sterck, Numer. Linear Algebra Appl., 2020 (restarted on error).
         Not convex: a stationary point. A sweep costs two contractions of the kernel with R*max(p, q) vectors
         and one Cholesky factorisation of order R*p*q; no Khatri-Rao product is formed.
 
