@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test slow check docs system
+.PHONY: demo test slow check docs reader system
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +30,10 @@ slow: $(STAMP) system
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	$(BIN)/python scripts/docs_links.py site
+
+# What a reader would do: every command of README and quick start, on small settings, in a new folder.
+reader: $(STAMP)
+	$(BIN)/python scripts/run_readme.py "$$(mktemp -d)/reader"
 
 check: $(STAMP)
 	$(BIN)/ruff check src tests scripts examples benchmarks

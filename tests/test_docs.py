@@ -92,6 +92,33 @@ def test_files_that_a_page_names_are_there(path):
     assert [name for name in named if not (ROOT / name).is_file()] == []
 
 
+def test_the_demo_says_the_same_in_readme_and_quick_start():
+    said = [code for _, code in blocks(ROOT / "README.md", "text")]
+    assert len(said) == 1
+    assert said[0] == blocks(DOCS / "quick-start.md", "text")[0][1]
+
+
+def test_continuous_integration_does_what_the_readme_says():
+    script = (ROOT / ".ci/run").read_text().splitlines()
+    first = next(code for _, code in _FENCE.findall((ROOT / "README.md").read_text()))
+    named = [line.partition("#")[0].strip() for line in first.splitlines()]
+    assert named == ["make demo", "make test"]
+    assert {*named, "make check", "make docs", "make reader"} <= set(script)
+
+
+def test_no_line_of_the_first_pages_is_left_out(script):
+    reader = script("run_readme")
+    assert [page.name for page in reader.PAGES] == ["README.md", "quick-start.md"]
+    for page in reader.PAGES:
+        text = page.read_text()
+        taken = reader.commands(text)
+        left_out = {line.partition("#")[0].strip() for line in taken if line.startswith(reader.NOT_RUN)}
+        assert left_out <= {"make demo", "make test"}  # which CI runs before
+        for head, code in _FENCE.findall(text):
+            pieces = [code] if "python" in head else code.replace("\\\n", " ").splitlines()
+            assert "text" in head or set(pieces) <= set(taken)
+
+
 def test_code_about_data_runs():
     ((_, code),) = blocks(DOCS / "how-to/own-data.md", "python")
     exec(code, {})
