@@ -31,9 +31,10 @@ docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	$(BIN)/python scripts/docs_links.py site
 
-# What a reader would do: every command of README and quick start, on small settings, in a new folder.
+# What a reader would do: every command of README and quick start on small settings, both examples, a scheme of
+# one's own as the page says.
 reader: $(STAMP)
-	$(BIN)/python scripts/run_readme.py "$$(mktemp -d)/reader"
+	$(BIN)/python -m pytest -m slow tests/test_examples.py tests/test_docs.py
 
 check: $(STAMP)
 	$(BIN)/ruff check src tests scripts examples benchmarks

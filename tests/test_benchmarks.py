@@ -60,6 +60,17 @@ def test_every_table_has_a_place_on_a_page_and_three_in_the_readme(rows, tables)
         assert tables.tables(rows.measured())[name] in readme
 
 
+@pytest.mark.parametrize(
+    ("name", "page", "tables_of_it"),
+    [("solvers", "solvers", 4), ("imagenet", "networks", 1), ("native", "native-package", 1)],
+)
+def test_pages_of_other_scripts_hold_what_these_print(script, name, page, tables_of_it):
+    printed = script(name).table(script("runs").load(name)).split("\n\n")
+    assert len(printed) == tables_of_it
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    assert [table for table in printed if table not in text] == []
+
+
 def test_what_other_scripts_keep_is_not_measured_again(script, rows):
     compare = script("compare")
     known = rows.measured()
