@@ -119,6 +119,12 @@ def test_no_line_of_the_first_pages_is_left_out(script):
             assert "text" in head or set(pieces) <= set(taken)
 
 
+def test_links_of_the_readme_lead_to_files():
+    links = re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text())
+    assert "docs/images/front.svg" in links
+    assert [link for link in links if not link.startswith("https:") and not (ROOT / link).is_file()] == []
+
+
 def test_code_about_data_runs():
     ((_, code),) = blocks(DOCS / "how-to/own-data.md", "python")
     exec(code, {})
