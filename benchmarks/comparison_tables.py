@@ -11,6 +11,7 @@ from pathlib import Path
 
 import ablations
 import learning
+import numpy as np
 import published
 import speed
 from comparison_rows import BAYES, DEFAULT, PEER, PEER_RECOVERED, PLANNED, SCHEMES, Cell, Row
@@ -145,11 +146,31 @@ def behind(known: Measured) -> str:
         speeds = [row.faster for row in rows if row.faster]
         if cell.way in (DEFAULT, BAYES) and speeds and round(statistics.median(speeds), 2) < 1:
             slow.append(f"{statistics.median(speeds):.2f}x ({where(cell)})")
+    even = at_equal_macs(known)
     return "\n".join((
         f"- Less accurate than another way: {', '.join(less) or _NOWHERE}.",
         f"- More MACs than tensorly-torch's CP of as many parameters: {', '.join(more) or _NOWHERE}.",
+        f"- Less accurate than it with our recovery at equal MACs, interpolated: {', '.join(even) or _NOWHERE}.",
         f"- Slower than the original in ONNX Runtime: {', '.join(slow) or _NOWHERE}.",
     ))  # fmt: skip
+
+
+def at_equal_macs(known: Measured) -> list[str]:
+    """Where tensorly-torch's CP with tenfold's recovery would keep more at the default's MACs."""
+    found = []
+    for cell, rows in known.items():
+        peers = sorted(
+            (others[0].macs, accuracy(others))
+            for other, others in known.items()
+            if (other.network, other.way) == (cell.network, PEER_RECOVERED) and others[0].macs
+        )
+        if cell.way != DEFAULT or cell.epochs or not rows[0].macs or not peers:
+            continue
+        macs, kept = zip(*peers, strict=True)
+        theirs = float(np.interp(rows[0].macs, macs, kept))
+        if macs[0] <= rows[0].macs <= macs[-1] and theirs > accuracy(rows):
+            found.append(f"{accuracy(rows):.1f} against {theirs:.1f} % ({where(cell)})")
+    return found
 
 
 def learned() -> str:

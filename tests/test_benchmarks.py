@@ -119,12 +119,26 @@ def test_the_best_of_a_row_is_bold_and_what_is_behind_is_said(rows, tables):
         "| ResNet-20 (90.00 %) | 5x fewer | 70.00 | **89.25 (89.00 to 89.50)** | 88.50 (88.00 to 89.00) "
         "| 2,000,000 | 0.60 | 1 to 2 |"
     )
-    less, more, slow = tables.behind(known).splitlines()
+    less, more, even, slow = tables.behind(known).splitlines()
+    assert even.endswith("in no cell that is measured.")
     assert less.endswith("88.50 % against 89.25 % of tenfold, cp (ResNet-20 at 5x, one shot).")
     assert more.endswith("2.0 against 1.0 M (ResNet-20 at 5x, one shot).")
     assert slow.endswith("0.60x (ResNet-20 at 5x, one shot).")
     ahead = {cell: [a_row(rows, 90.0)], replace(cell, way="cp"): [a_row(rows, 89.0)]}
-    assert tables.behind(ahead).count("in no cell that is measured") == 3
+    assert tables.behind(ahead).count("in no cell that is measured") == 4
+
+
+def test_at_equal_macs_the_peer_is_interpolated_between_its_cells(rows, tables):
+    cell = rows.Cell("resnet20", 5.0, rows.DEFAULT, 0)
+    peer = replace(cell, way=rows.PEER_RECOVERED)
+    known = {
+        cell: [a_row(rows, 86.0, macs=2_500_000)],
+        peer: [a_row(rows, 86.0, macs=2_000_000)],
+        replace(peer, ratio=3.0): [a_row(rows, 88.0, macs=3_000_000)],
+    }
+    assert tables.at_equal_macs(known) == ["86.0 against 87.0 % (ResNet-20 at 5x, one shot)"]
+    assert tables.at_equal_macs({**known, cell: [a_row(rows, 87.5, macs=2_500_000)]}) == []
+    assert tables.at_equal_macs({**known, cell: [a_row(rows, 86.0, macs=1_000_000)]}) == []
 
 
 def test_pictures_hold_a_mark_for_every_cell_and_stand_alone(script, rows, monkeypatch, tmp_path):
