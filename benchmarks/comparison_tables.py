@@ -150,7 +150,8 @@ def behind(known: Measured) -> str:
     return "\n".join((
         f"- Less accurate than another way: {', '.join(less) or _NOWHERE}.",
         f"- More MACs than tensorly-torch's CP of as many parameters: {', '.join(more) or _NOWHERE}.",
-        f"- Less accurate than it with our recovery at equal MACs, interpolated: {', '.join(even) or _NOWHERE}.",
+        "- Less accurate than it with our recovery at equal MACs (interpolated): "
+        f"{', '.join(even) or _NOWHERE}.",
         f"- Slower than the original in ONNX Runtime: {', '.join(slow) or _NOWHERE}.",
     ))  # fmt: skip
 
