@@ -36,6 +36,7 @@ class Figures:
         size_bytes: of its ONNX file; None if unknown.
         accuracy: percent of the test images, in [0, 100]; None if unknown.
         latency_ms: for one image on the machine that made it; None if unknown.
+        bits: that a weight is stored in, of most layers.
     """
 
     params: int
@@ -43,6 +44,7 @@ class Figures:
     size_bytes: int | None
     accuracy: float | None
     latency_ms: float | None
+    bits: int = 32
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ class Card:
             self._row("parameters", "params", "{:,}"),
             self._row("multiply-adds", "macs", "{:,}"),
             self._row("latency where it was made", "latency_ms", "{:.3f} ms"),
+            *([self._row("weights", "bits", "{} bits")] if self.before.bits != self.after.bits else []),
         )
 
     def _row(self, what: str, figure: str, form: str) -> tuple[str, str, str]:

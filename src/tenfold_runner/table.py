@@ -76,7 +76,7 @@ def write_table(classifier: Classifier, folder: Path, table: Path, top: int = 1)
         ImageError: there is no image.
         RunnerError: the file cannot be written.
     """
-    part = table.with_name(f".{table.name[:100]}.{secrets.token_hex(8)}.part")
+    part = table.with_name(f".{secrets.token_hex(8)}.part")  # of a length that every file system takes
     try:
         # on Linux a name may be no text; its bytes come out as they are
         with part.open("x", encoding="utf-8", errors="surrogateescape", newline="") as file:

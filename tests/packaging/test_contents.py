@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from packages import write_run
+from packages import write_int8, write_run
 from tenfold.core.errors import ExportError, RunError
 from tenfold.packaging.contents import Contents, card_text
 from tenfold.runs.directory import RunDirectory
+
+BEFORE = {"params": 1000, "macs": 9000, "accuracy": 98.5, "size_bytes": 4000, "latency_ms": 0.25}
+AFTER = {"params": 100, "macs": 900, "accuracy": 97.25, "size_bytes": 400, "latency_ms": None}
 
 
 @pytest.fixture
@@ -37,12 +40,34 @@ def test_the_card_says_all_that_a_device_needs_and_nothing_about_this_machine(ru
             "orientation": "upright",
             "frame": "first",
         },
-        "before": {"params": 1000, "macs": 9000, "accuracy": 98.5, "size_bytes": 4000, "latency_ms": 0.25},
-        "after": {"params": 100, "macs": 900, "accuracy": 97.25, "size_bytes": 400, "latency_ms": None},
+        "before": {**BEFORE, "bits": 32},
+        "after": {**AFTER, "bits": 32},
         "images": "digits",
     }
     assert "somewhere" not in card_text(contents.card)
     assert json.loads(card_text(contents.card)) == contents.card
+
+
+def test_eight_bits_are_packed_with_the_figures_of_their_own_file(run: RunDirectory) -> None:
+    write_int8(run)
+    contents = Contents.of(run, int8=True)
+    size = run.int8_onnx.stat().st_size
+    assert contents.model == run.int8_onnx.read_bytes() != run.onnx.read_bytes()
+    assert contents.card["before"] == {**BEFORE, "bits": 32}
+    told = {"size_bytes": size, "accuracy": 97.0, "latency_ms": 0.125, "bits": 8}
+    assert contents.card["after"] == {**AFTER, **told}
+
+
+def test_eight_bits_that_are_missing_or_of_another_export(run: RunDirectory) -> None:
+    with pytest.raises(RunError, match=r"model\.int8\.onnx: No such file .* tenfold export .*run --int8$"):
+        Contents.of(run, int8=True)
+    write_int8(run).int8_onnx.write_bytes(run.onnx.read_bytes())
+    with pytest.raises(RunError, match=r"int8\.json: it is about a file of \d+ bytes; make both again with"):
+        Contents.of(run, int8=True)
+    for text in ("no", "[]", '{"files": {"int8": {"accuracy": 1}}}'):
+        run.int8_report.write_text(text)
+        with pytest.raises(RunError, match=r"int8\.json: it does not say what was measured"):
+            Contents.of(run, int8=True)
 
 
 def test_colour(tmp_path: Path) -> None:

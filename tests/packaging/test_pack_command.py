@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from packages import write_run
+from packages import write_int8, write_run
 from tenfold.cli.app import app
+from tenfold.runs.directory import RunDirectory
 from tenfold_runner.package import Package
 
 
@@ -38,6 +39,19 @@ def test_a_package_is_made_in_the_run_directory_and_measured(run: Path) -> None:
     again = pack(run, "--target", "folder", "--name", "Größe", "--release", "1/2")
     assert (run / "packages" / "Gr-e-1-2-folder").is_dir()
     assert "Größe 1/2" in again.output
+
+
+def test_eight_bits_are_taken_and_the_card_says_so(run: Path, tmp_path: Path) -> None:
+    write_int8(RunDirectory.open(run))
+    told = pack(run, "--target", "folder", "--int8", "--out", tmp_path / "out")
+    assert told.exit_code == 0, told.output
+    package = Package.open(tmp_path / "out")
+    assert package.network() == (run / "model.int8.onnx").read_bytes()
+    assert package.card.lines[-1] == ("weights", "32 bits", "8 bits")
+    assert package.card.lines[0] == ("accuracy", "98.50 %", "97.00 %")
+    plain = pack(run, "--target", "folder", "--out", tmp_path / "plain")
+    assert plain.exit_code == 0
+    assert "weights" not in {row[0] for row in Package.open(tmp_path / "plain").card.lines}
 
 
 def test_a_passphrase_comes_through_a_pipe_and_is_shown_nowhere(run: Path, tmp_path: Path) -> None:
@@ -69,6 +83,12 @@ def test_a_passphrase_is_typed_twice_unseen(run: Path, tmp_path: Path) -> None:
         (["--target", "folder", "--one-file"], "a package 'folder' has no option one-file: leave it out"),
         (["--target", "folder", "--icon", "gone.png"], "error: icon gone.png: cannot be read as a picture"),
         (["--target", "folder", "--name", ""], "give one line of 1 to 64 characters"),
+        (["--target", "folder", "--int8"], "model.int8.onnx: No such file or directory; make it with: "),
+        (["--target", "native", "--int8"], "a package 'native' has no option int8: leave it out"),
+        (
+            ["--target", "studio"],
+            "the bundle 'studio' is tenfold itself, not a network of yours: leave RUN out",
+        ),
     ],
 )
 def test_what_cannot_be_packed_is_one_sentence(run: Path, arguments: list[str], cause: str) -> None:
@@ -76,6 +96,22 @@ def test_what_cannot_be_packed_is_one_sentence(run: Path, arguments: list[str], 
     assert told.exit_code == 2
     assert cause in told.output
     assert not [path for path in run.rglob("*") if "part" in path.name]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cause"),
+    [
+        (["--target", "folder"], "a package 'folder' is of a run: give its directory"),
+        (["--target", "studoi"], "no target 'studoi'; the nearest is studio"),
+        (["--target", "studio", "--name", "mine"], "leave --name out"),
+        (["--target", "studio", "--protect"], "leave --protect out"),
+        (["--target", "studio", "--one-file"], "a bundle 'studio' has no option one-file: leave it out"),
+    ],
+)
+def test_without_a_run(arguments: list[str], cause: str) -> None:
+    told = pack(*arguments)
+    assert told.exit_code == 2
+    assert cause in " ".join(told.output.split())
 
 
 def test_a_run_that_is_none(tmp_path: Path) -> None:

@@ -107,6 +107,9 @@ def test_names_that_are_no_text_and_paths_that_are_long(
     told = run(folder, "--folder", tmp_path, "--csv", tmp_path / "table.csv")
     assert told.returncode == 0
     assert b"odd-\xff.png," in (tmp_path / "table.csv").read_bytes()
+    longest = tmp_path / f"{'写' * 83}.csv"  # 253 bytes of the 255 that a name may have
+    assert run(folder, "--folder", images[0].parent, "--csv", longest).returncode == 0
+    assert longest.is_file()
 
 
 def test_card_and_benchmark(folder: Path) -> None:

@@ -90,7 +90,7 @@ def quantise_run(run: Path, out: Path | None = None, progress: Progress = silent
     progress("load", 1, 1)
     goal = _goal(settings)
     images, held_out = _calibration(data, settings.seed)
-    path = out or directory.path / "model.int8.onnx"
+    path = out or directory.int8_onnx
     with tempfile.TemporaryDirectory(prefix="tenfold-") as folder:
         compressed = export_onnx(found.model, Path(folder) / "compressed.onnx", found.shape)
         progress("quantise", 0, 2)
@@ -105,7 +105,7 @@ def quantise_run(run: Path, out: Path | None = None, progress: Progress = silent
     progress("quantise", 2, 2)
     quantised = QuantisedRun(path, goal, measured, made.stored, made.kept, count)
     content = {**asdict(quantised), "path": path.name}
-    write_text(directory.path / "int8.json", json.dumps(content, indent=1) + "\n")
+    write_text(directory.int8_report, json.dumps(content, indent=1) + "\n")
     return quantised
 
 

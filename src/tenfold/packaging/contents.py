@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tenfold.core.errors import ExportError, RunError
@@ -35,7 +35,8 @@ class Contents:
             "colour" ("grey" or "rgb": Pillow's modes L and RGB, taken before the size is changed),
             "resize" ("bilinear": Pillow's), "proportions" ("stretched": they are not kept), "orientation"
             ("upright": turned as EXIF says), "frame" ("first", of animations);
-            "before", "after": params, macs, size_bytes, accuracy (percent, or None), latency_ms;
+            "before", "after": params, macs, size_bytes, accuracy (percent, or None), latency_ms, bits (that
+            a weight is stored in, 32 or 8);
             "images": the data set it was trained on.
     """
 
@@ -43,19 +44,25 @@ class Contents:
     card: dict[str, Any]
 
     @classmethod
-    def of(cls, run: RunDirectory, *, name: str | None = None, version: str = "1.0.0") -> Contents:
+    def of(
+        cls, run: RunDirectory, *, name: str | None = None, version: str = "1.0.0", int8: bool = False
+    ) -> Contents:
         """What a finished run has to ship.
 
         Args:
             run: its directory; model.onnx, model.json and report.json are read.
             name: what the package is called; None takes ARCHITECTURE-IMAGES.
             version: of the package, a text of the user's choice.
+            int8: take model.int8.onnx, and its figures from int8.json.
 
         Raises:
-            RunError: the run is not finished, a file is broken or they do not fit together.
+            RunError: the run is not finished, a file is broken or missing or they do not fit together.
             ExportError: the ONNX file cannot be run, or `name` or `version` cannot be used.
         """
-        report, metadata, model = run.read_report(), _metadata(run), _model(run)
+        report, metadata = run.read_report(), _metadata(run)
+        path = run.int8_onnx if int8 else run.onnx
+        model = _model(run, path)
+        after = {**asdict(report.after), "bits": 32}
         images = _data_name(report)
         name = f"{_plain(str(metadata['arch']))}-{_plain(images)}" if name is None else name
         card = {
@@ -65,11 +72,11 @@ class Contents:
             "network": metadata["arch"],
             **{key: metadata[key] for key in ("classes", "input", "mean", "std")},
             "reading": {"colour": "grey" if metadata["input"][0] == 1 else "rgb", **READING},
-            "before": asdict(report.before),
-            "after": asdict(report.after),
+            "before": {**asdict(report.before), "bits": 32},
+            "after": {**after, **_int8_figures(run, len(model))} if int8 else after,
             "images": images,
         }
-        _check_model(run, model, card)
+        _check_model(run, path, model, card)
         return cls(model, card)
 
     @property
@@ -110,29 +117,53 @@ def _metadata(run: RunDirectory) -> dict[str, Any]:
     raise RunError(f"cannot pack {run.path}: {run.model.name}: {cause}; restore it or run the job again")
 
 
-def _model(run: RunDirectory) -> bytes:
-    """The ONNX file."""
+def _model(run: RunDirectory, path: Path) -> bytes:
+    """An ONNX file."""
     try:
-        return run.onnx.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise RunError(
-            f"cannot pack {run.path}: {run.onnx.name}: {error.strerror or error}; "
-            f"make it with: tenfold export {run.path}"
+            f"cannot pack {run.path}: {path.name}: {error.strerror or error}; make it with: {_way(run, path)}"
         ) from error
 
 
-def _check_model(run: RunDirectory, model: bytes, card: dict[str, Any]) -> None:
+def _way(run: RunDirectory, path: Path) -> str:
+    """The command that makes an ONNX file."""
+    return f"tenfold export {run.path}" + (" --int8" if path == run.int8_onnx else "")
+
+
+def _int8_figures(run: RunDirectory, size_bytes: int) -> dict[str, Any]:
+    """What int8.json says about the file of that size."""
+    try:
+        found = json.loads(run.int8_report.read_text(encoding="utf-8"))["files"]["int8"]
+        figures = {key: found[key] for key in ("size_bytes", "accuracy", "latency_ms")}
+        cause = (
+            "" if found["size_bytes"] == size_bytes else f"it is about a file of {found['size_bytes']} bytes"
+        )
+    except OSError as error:
+        cause = error.strerror or str(error)
+    except (ValueError, KeyError, TypeError) as error:
+        cause = f"it does not say what was measured ({error!r})"
+    if cause:
+        way = _way(run, run.int8_onnx)
+        raise RunError(
+            f"cannot pack {run.path}: {run.int8_report.name}: {cause}; make both again with: {way}"
+        )
+    return {**figures, "bits": 8}
+
+
+def _check_model(run: RunDirectory, path: Path, model: bytes, card: dict[str, Any]) -> None:
     """Refuse a file that does not run, or is another network's than the card is about."""
     try:
         opened = session(model, threads=1)
     except ExportError as error:
-        raise ExportError(f"cannot pack {run.onnx}: {error}") from error
+        raise ExportError(f"cannot pack {path}: {error}") from error
     shapes = [list(value.shape) for value in (*opened.get_inputs(), *opened.get_outputs())]
     wanted = [card["input"], [len(card["classes"])]]
     if [shape[1:] for shape in shapes] != wanted or any(isinstance(shape[0], int) for shape in shapes):
         raise RunError(
-            f"cannot pack {run.path}: model.onnx takes and gives {shapes}, model.json says {wanted} "
-            f"behind a batch of any size; make it again with: tenfold export {run.path}"
+            f"cannot pack {run.path}: {path.name} takes and gives {shapes}, model.json says {wanted} "
+            f"behind a batch of any size; make it again with: {_way(run, path)}"
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import tenfold_runner
 from tenfold.core.errors import ExportError
 from tenfold.packaging.contents import Contents, card_text
 from tenfold.packaging.folder import NEEDED, NEEDED_PROTECTED, put_contents
+from tenfold.packaging.freezing import ENDING, check_pyinstaller, freeze, system_libraries
 from tenfold.packaging.icon import write_system_icon
 from tenfold.packaging.licences import put_licences, put_python_licence
 from tenfold.packaging.options import PackOptions
@@ -32,7 +32,6 @@ __all__ = ["build_cli", "build_desktop", "prove_program"]
 
 _SPEC = Path(__file__).with_name("program.spec")
 _START = "from tenfold_runner.command import main\n\nraise SystemExit(main())\n"
-_ENDING = ".exe" if os.name == "nt" else ""
 _MINUTES = 30
 _ALIKE = 1e-5  # the same library computes both; another number of threads may round otherwise
 
@@ -86,7 +85,7 @@ def prove_program(contents: Contents, folder: Path, options: PackOptions) -> Non
         card.write_text(card_text(contents.card), encoding="utf-8")
         _draw(image, contents.card["input"])
         expected = Classifier(Card.read(card), contents.model).classify(image, len(contents.card["classes"]))
-        program = folder / f"{contents.file_name}{_ENDING}"
+        program = folder / f"{contents.file_name}{ENDING}"
         given = [] if options.passphrase is None else ["--passphrase-stdin"]
         ended = subprocess.run(
             [program, "--image", image, "--json", "--top", str(len(expected.ranked)), *given],
@@ -120,8 +119,7 @@ def _draw(path: Path, shape: list[int]) -> None:
 
 def _build(contents: Contents, folder: Path, options: PackOptions, *, window: bool) -> None:
     """Freeze the runner, and put network and licences beside it or into it."""
-    if importlib.util.find_spec("PyInstaller") is None:
-        raise ExportError("PyInstaller is not installed: pip install 'tenfold[pack]'")
+    check_pyinstaller()
     with tempfile.TemporaryDirectory(prefix="tenfold-") as name:
         order = _Order(contents, options, window, Path(name))
         inside = order.work / "inside"
@@ -135,7 +133,7 @@ def _build(contents: Contents, folder: Path, options: PackOptions, *, window: bo
             seal(folder / made.name)
         else:
             shutil.copytree(made, folder, symlinks=True, dirs_exist_ok=True)
-        put_system_licences(_of_the_system(order.work), folder)
+        put_system_licences(system_libraries(order.work), folder)
     put_licences(("tenfold", *NEEDED, "pyinstaller"), folder)
     put_python_licence(folder)
     if options.passphrase is not None:
@@ -147,7 +145,6 @@ def _freeze(order: _Order, inside: list[Path]) -> Path:
     work, start = order.work, order.work / "start.py"
     start.write_text(_START)
     settings = {
-        "work": str(work),
         "start": str(start),
         "paths": [str(Path(tenfold_runner.__file__).parent.parent)],
         "inside": [str(path) for path in inside],
@@ -157,41 +154,8 @@ def _freeze(order: _Order, inside: list[Path]) -> Path:
         "name": order.name,
         "icon": _icon(order),
     }
-    (work / "order.json").write_text(json.dumps(settings))
-    places = ["--distpath", str(work / "dist"), "--workpath", str(work / "build")]
-    command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level", "WARN", *places]
-    _run([*command, str(_SPEC), "--", str(work / "order.json")], work)
-    return work / "dist" / (f"{order.name}{_ENDING}" if order.options.one_file else order.name)
-
-
-def _of_the_system(work: Path) -> list[Path]:
-    """The libraries that are in the program and came neither with Python nor from PyPI."""
-    sources = [Path(name) for name in json.loads((work / "sources.json").read_text(encoding="utf-8"))]
-    known = {Path(place).resolve() for place in (sys.prefix, sys.base_prefix, work)} - {Path("/usr")}
-    return [path for path in sources if not any(path.resolve().is_relative_to(place) for place in known)]
-
-
-def _run(command: list[str], work: Path) -> None:
-    """Run PyInstaller; what it says is shown only if it fails."""
-    same = {"PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "315532800"}  # equal packages from equal contents
-    try:
-        ended = subprocess.run(
-            command,
-            cwd=work,
-            env={**os.environ, **same, "PYINSTALLER_CONFIG_DIR": str(work / "config")},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=60 * _MINUTES,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise ExportError(f"PyInstaller was not done after {_MINUTES} minutes; try again") from None
-    if ended.returncode:
-        last = ended.stdout.strip().splitlines()[-1:] or ["it says nothing"]
-        raise ExportError(f"PyInstaller failed: {last[0]}")
+    made = freeze(_SPEC, settings, work)
+    return made / f"{order.name}{ENDING}" if order.options.one_file else made / order.name
 
 
 def _icon(order: _Order) -> str | None:

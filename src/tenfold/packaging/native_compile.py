@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tenfold.core.errors import ExportError
+from tenfold.packaging.freezing import refuse_in_bundle
 
 __all__ = ["PLATFORMS", "Compiler", "Platform"]
 
@@ -66,8 +67,9 @@ class Compiler:
         """For the sources in `folder`.
 
         Raises:
-            ExportError: zig is not installed.
+            ExportError: zig is not installed, or this is a bundle, which cannot start it.
         """
+        refuse_in_bundle()
         if importlib.util.find_spec("ziglang") is None:
             raise ExportError(
                 "a native package needs a compiler that is not installed: pip install 'tenfold[native]'"

@@ -14,11 +14,13 @@ class PackOptions:
 
     Attributes:
         one_file: one executable that unpacks itself at each start, instead of a folder.
+        int8: the network in 8 bits, as ``tenfold export RUN --int8`` made it, instead of the one in 32.
         icon: picture for the program and its window.
         passphrase: the network is encrypted with it; never shown.
     """
 
     one_file: bool = False
+    int8: bool = False
     icon: Path | None = None
     passphrase: str | None = field(default=None, repr=False)
 

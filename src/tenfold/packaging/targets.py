@@ -14,7 +14,7 @@ from tenfold.packaging.native import build_native, prove_native
 from tenfold.packaging.options import PackOptions
 from tenfold.packaging.web import build_web
 
-__all__ = ["TARGETS", "Build", "Target", "target_of"]
+__all__ = ["STUDIO", "TARGETS", "Build", "Target", "target_of"]
 
 Build = Callable[[Contents, Path, PackOptions], None]
 """Fills an empty folder with a package, all but its manifest; raises a `TenfoldError` if it cannot."""
@@ -51,19 +51,22 @@ class Target:
             raise ExportError(f"a package {self.name!r} has no option {name.replace('_', '-')}: leave it out")
 
 
-_PROGRAM = frozenset({"icon", "one_file", "passphrase"})
+_PROGRAM = frozenset({"icon", "int8", "one_file", "passphrase"})
 
 TARGETS = {
     target.name: target
     for target in (
         Target("cli", build_cli, _PROGRAM, prove_program),
         Target("desktop", build_desktop, _PROGRAM, prove_program),
-        Target("folder", build_folder, frozenset({"icon", "passphrase"})),
+        Target("folder", build_folder, frozenset({"icon", "int8", "passphrase"})),
         Target("native", build_native, prove=prove_native),
-        Target("web", build_web, frozenset({"icon"})),
+        Target("web", build_web, frozenset({"icon", "int8"})),
     )
 }
-"""All kinds of packages."""
+"""All kinds of packages of a network."""
+
+STUDIO = "studio"
+"""The bundle of tenfold itself, which is of no network; see `tenfold.packaging.studio`."""
 
 
 def target_of(name: str) -> Target:
@@ -75,4 +78,4 @@ def target_of(name: str) -> Target:
     try:
         return TARGETS[name]
     except KeyError:
-        raise UnknownNameError("target", name, TARGETS) from None
+        raise UnknownNameError("target", name, [*TARGETS, STUDIO]) from None

@@ -6,8 +6,9 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from tenfold.core.errors import RunError
@@ -22,7 +23,7 @@ try:
 except ImportError:  # Windows refuses to remove a folder in which a file is open
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["write_package"]
+__all__ = ["place_package", "write_package"]
 
 _CACHES = "__pycache__"  # Python's own, beside the sources of a plain folder that was used
 
@@ -48,18 +49,31 @@ def write_package(
             built or does not work.
         RunError: `out` is no package, holds files that are not of it, or cannot be written.
     """
-    out, options = Path(out), options or PackOptions()
+    options = options or PackOptions()
     kind = target_of(target)
     kind.check(options)
+    prove = None if kind.prove is None else partial(kind.prove, contents, options=options)
+    return place_package(Path(out), partial(kind.build, contents, options=options), prove)
+
+
+def place_package(
+    out: Path, build: Callable[[Path], None], prove: Callable[[Path], None] | None = None
+) -> Path:
+    """Let `build` fill a folder, add the manifest, and put it at `out` once `prove` has found nothing wrong.
+
+    Raises:
+        ExportError: what `build` and `prove` raise.
+        RunError: as `write_package`.
+    """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         _clean(out)
         _check_replaceable(out)
         with _workplace(out) as folder:
-            kind.build(contents, folder, options)
+            build(folder)
             (folder / MANIFEST).write_text(manifest_of(folder), encoding="utf-8", newline="\n")
-            if kind.prove is not None:
-                kind.prove(contents, folder, options)
+            if prove is not None:
+                prove(folder)
             _flush(folder)
             _replace(folder, out)
     except OSError as error:

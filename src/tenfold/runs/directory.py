@@ -119,6 +119,16 @@ class RunDirectory:
         return self.path / "model.onnx"
 
     @property
+    def int8_onnx(self) -> Path:
+        """The exported network in 8 bits, if that was asked for."""
+        return self.path / "model.int8.onnx"
+
+    @property
+    def int8_report(self) -> Path:
+        """What was measured of it."""
+        return self.path / "int8.json"
+
+    @property
     def report(self) -> Path:
         """What was measured."""
         return self.path / "report.json"

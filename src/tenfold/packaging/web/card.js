@@ -8,6 +8,7 @@ const MEASURES = [
   { key: "macs", title: "Multiply-adds", write: whole },
   { key: "size_bytes", title: "File", write: bytes },
   { key: "latency_ms", title: "Time where it was made", write: (value) => `${value.toFixed(3)} ms` },
+  { key: "bits", title: "Weights", write: (value) => `${value} bits`, unlessEqual: true },
 ];
 
 /**
@@ -17,7 +18,8 @@ const MEASURES = [
  */
 export function describe(card) {
   const [channels, height, width] = card.input;
-  const rows = MEASURES.map(({ key, title, write }) => ({
+  const told = MEASURES.filter(({ key, unlessEqual }) => !unlessEqual || card.before[key] !== card.after[key]);
+  const rows = told.map(({ key, title, write }) => ({
     title,
     was: written(card.before[key], write),
     is: written(card.after[key], write),
