@@ -94,6 +94,8 @@ def test_its_command_line_trains_compresses_and_packs(bundle: Path, tmp_path: Pa
     # workers of joblib are processes that it starts as it would start Python
     program = "import joblib; print(joblib.Parallel(2)(joblib.delayed(abs)(-n) for n in range(3)))"
     assert started(bundle, "-c", program, home=tmp_path).communicate(timeout=600)[0] == "[0, 1, 2]\n"
+    closing = started(bundle, "-c", "import sys; sys.stdout.close()", home=tmp_path)
+    assert closing.communicate(timeout=600)[0] == ""  # as the tracker of joblib's resources does
     packed = started(bundle, "pack", "run", "--target", "folder", "--out", "package", home=tmp_path)
     assert "package: package" in packed.communicate(timeout=600)[0]
     refused = started(bundle, "pack", "run", "--target", "cli", home=tmp_path)

@@ -6,10 +6,12 @@ There is no Python beside the program, but tenfold and its libraries start proce
 
 from __future__ import annotations
 
+import os
 import runpy
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
+from pathlib import Path
 
 from tenfold.studio.process import CHILD
 
@@ -56,7 +58,20 @@ def python_arguments(arguments: Sequence[str]) -> tuple[str, str, list[str]] | N
 def _as_python(flag: str, what: str, arguments: list[str]) -> None:
     """Run a module or a program as ``python`` does."""
     sys.argv = [flag if flag == "-c" else what, *arguments]
-    if flag == "-m":
-        runpy.run_module(what, run_name="__main__", alter_sys=True)
-    else:
-        exec(what, {"__name__": "__main__"})
+    try:
+        if flag == "-m":
+            runpy.run_module(what, run_name="__main__", alter_sys=True)
+        else:
+            exec(what, {"__name__": "__main__"})
+    finally:
+        _reopen()
+
+
+def _reopen() -> None:
+    """Put streams in the place of closed ones: PyInstaller's start flushes them at the end."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None and stream.closed:
+            nothing = Path(os.devnull).open("w")  # noqa: SIM115  until the process ends
+            setattr(sys, name, nothing)
+            setattr(sys, f"__{name}__", nothing)
