@@ -43,7 +43,7 @@ def test_a_program_that_lists_no_networks_is_not_packed(tmp_path: Path) -> None:
 def test_a_bundle_cannot_build_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     with pytest.raises(ExportError, match="this bundle cannot build programs: copy the run to a computer"):
-        place_package(tmp_path / "out", studio.build_studio)
+        place_package(tmp_path / "out", studio.build_studio, studio.prove_studio)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tenfold.core.errors import ExportError
 from tenfold.packaging.passphrase import check_passphrase
 
 if TYPE_CHECKING:

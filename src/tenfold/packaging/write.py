@@ -8,7 +8,6 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 from tenfold.core.errors import RunError
@@ -52,13 +51,18 @@ def write_package(
     options = options or PackOptions()
     kind = target_of(target)
     kind.check(options)
-    prove = None if kind.prove is None else partial(kind.prove, contents, options=options)
-    return place_package(Path(out), partial(kind.build, contents, options=options), prove)
+
+    def build(folder: Path) -> None:
+        kind.build(contents, folder, options)
+
+    def prove(folder: Path) -> None:
+        if kind.prove is not None:
+            kind.prove(contents, folder, options)
+
+    return place_package(Path(out), build, prove)
 
 
-def place_package(
-    out: Path, build: Callable[[Path], None], prove: Callable[[Path], None] | None = None
-) -> Path:
+def place_package(out: Path, build: Callable[[Path], None], prove: Callable[[Path], None]) -> Path:
     """Let `build` fill a folder, add the manifest, and put it at `out` once `prove` has found nothing wrong.
 
     Raises:
@@ -72,8 +76,7 @@ def place_package(
         with _workplace(out) as folder:
             build(folder)
             (folder / MANIFEST).write_text(manifest_of(folder), encoding="utf-8", newline="\n")
-            if prove is not None:
-                prove(folder)
+            prove(folder)
             _flush(folder)
             _replace(folder, out)
     except OSError as error:
