@@ -41,7 +41,12 @@ def main() -> None:
     elif arguments.action == "plot":
         comparison_plots.write(measured())
     elif arguments.action == "missing":
-        print("\n".join(f'python benchmarks/compare.py run --only "{cell.name}"' for cell in missing()))
+        print(
+            "\n".join(
+                f'TENFOLD_DATA=FOLDER python benchmarks/compare.py run --only "{cell.name}"'
+                for cell in missing()
+            )
+        )
     elif arguments.write:
         comparison_tables.write(measured())
     else:
