@@ -103,7 +103,7 @@ class Card:
             )
         except OSError as error:
             cause = error.strerror or str(error)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             cause = f"it is no card ({error!r})"
         raise PackageError(f"cannot read {path}: {cause}; get the package again")
 

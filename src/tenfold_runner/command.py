@@ -6,6 +6,7 @@ import argparse
 import getpass
 import importlib.util
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -263,7 +264,15 @@ def _print_json(value: Any) -> None:
 
 def _print(text: str) -> None:
     """One line of the answer."""
-    sys.stdout.write(f"{text}\n")
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except OSError as error:
+        with Path(os.devnull).open("w") as nothing:  # Python writes what is left when it ends
+            os.dup2(nothing.fileno(), sys.stdout.fileno())
+        raise RunnerError(
+            f"the answer cannot be written: {error.strerror or error}; free space, or let the reader stay"
+        ) from None
 
 
 def _say(text: str, end: str = "\n") -> None:

@@ -73,7 +73,7 @@ def read_manifest(folder: Path) -> dict[str, Entry]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise PackageError(f"cannot read {path}: {error.strerror or error}; {_ADVICE}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PackageError(f"{path} is no manifest ({error}); {_ADVICE}") from error
     match content:
         case {"format": 1, "files": dict() as files}:

@@ -164,6 +164,27 @@ def test_tables_that_cannot_be_written(folder: Path, images: list[Path], tmp_pat
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_answers_that_no_one_takes_are_one_sentence(
+    folder: Path, images: list[Path], unbuffered: str
+) -> None:
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("w") as full:
+        told = subprocess.run(
+            [sys.executable, folder, "--image", images[0]],
+            env=environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert told.returncode == 2
+    wanted = (
+        "error: the answer cannot be written: No space left on device; free space, or let the reader stay\n"
+    )
+    assert told.stderr == wanted
+
+
 def test_a_changed_package_does_nothing(folder: Path, images: list[Path]) -> None:
     model = folder / MODEL
     before = model.read_bytes()
