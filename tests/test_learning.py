@@ -183,7 +183,7 @@ class TestRanks:
         made = copy.deepcopy(model)
         apply_(made, compressed(layers, targets, trial.plan, {}))
         material.re_estimate(made)
-        assert trial.loss == pytest.approx(material.judged(made, material.held_out).loss, rel=1e-4)
+        assert trial.loss == pytest.approx(material.judged(made, material.held_out).calibrated, rel=1e-4)
         assert [len(searched.tried) for searched in seen] == [1]
 
     def test_without_held_out_images_no_plan_can_be_tried(self, data: Splits) -> None:

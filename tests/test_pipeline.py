@@ -389,7 +389,7 @@ def test_the_chosen_snapshot_ships_and_the_last_one_is_told():
     assert [row["epoch"] for row in cycles] == [1, 2, 3, 4]
     held_out = material_of(small(), DATA, options).held_out
     best = max(row["held_out_accuracy"] for row in cycles)
-    floor = best - Evaluation(best, 0.0, len(held_out)).standard_error
+    floor = best - Evaluation(best, 0.0, len(held_out), 0.0).standard_error
     chosen = [row for row in cycles if row["held_out_accuracy"] >= floor][-1]
     assert [row for row in cycles if row["chosen"]] == [chosen]
     assert evaluate(made.model, held_out, RGB).loss == pytest.approx(chosen["held_out_loss"], rel=1e-5)

@@ -49,6 +49,16 @@ def test_hand_count(batch_size):
     assert max(net.sizes) == min(batch_size, 5)
 
 
+@pytest.mark.parametrize("sure", [0.5, 1.0, 4.0])
+def test_calibrated_is_the_loss_of_who_is_as_sure_as_right(sure):
+    # Three of four are right: the best answer is 3/4, whose cross-entropy is the entropy of (3/4, 1/4).
+    found = evaluate(Table([[sure, 0.0]]), data([0, 0, 0, 0], [0, 0, 0, 1]), RAW)
+    entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
+    # The curve over the logarithm of T bends by less than 1, and a step is 0.043.
+    assert entropy <= found.calibrated <= entropy + 0.043**2 / 8
+    assert found.loss == pytest.approx(math.log1p(math.exp(-sure)) + sure / 4, rel=1e-6)
+
+
 def test_few_large_images_at_a_time():
     sizes: list[int] = []
 

@@ -207,7 +207,7 @@ def test_snapshots_are_judged_and_leave_the_training_alone() -> None:
 
     def judge() -> Evaluation:
         net.calls.fill_(-7)  # what re-estimated batch norms do
-        return Evaluation(next(judged), 0.5, 100)
+        return Evaluation(next(judged), 0.5, 100, 0.5)
 
     net, plain = Bowl(), Bowl()
     rows = list(loop(net, 9, ends=(3, 6, 9), running=Running(judge=judge)).run())
@@ -241,7 +241,7 @@ def test_snapshots_are_judged_and_leave_the_training_alone() -> None:
 def test_the_latest_within_one_standard_error_is_chosen(accuracies, images, chosen) -> None:
     judged, net, reference = iter(accuracies), Bowl(), Bowl()
     ends = tuple(range(1, len(accuracies) + 1))
-    judging = Running(judge=lambda: Evaluation(next(judged), 0.5, images))
+    judging = Running(judge=lambda: Evaluation(next(judged), 0.5, images, 0.5))
     ended = list(loop(net, len(ends), ends=ends, running=judging).run())[-1]
     list(loop(reference, chosen).run())
     assert ended.step == chosen

@@ -150,7 +150,7 @@ def _purpose(material: Material) -> str:
     """All that the loss of a plan depends on beside the plan."""
     options = material.options
     settings = (options.metric, options.calibration, options.augmentation, options.recovery, options.seed)
-    return f"network and images {material.digest}, {options.searching.steps} steps of {settings}"
+    return f"calibrated loss of {material.digest}, {options.searching.steps} steps of {settings}"
 
 
 def _fitting(material: Material, ranked: Ranked) -> Fitting:
@@ -169,20 +169,24 @@ class _Objective:
         self._few = material.held_out.subset(torch.arange(min(_EARLY, len(material.held_out))))
 
     def __call__(self, plan: Plan, report: Report) -> Measured | None:
-        """Held-out cross-entropy after the recovery; None if the plan is hopeless before it."""
+        """Held-out cross-entropy after the recovery; None if the plan is hopeless before it.
+
+        At the best temperature: after so few steps plans differ more in how sure they are than in what they
+        know, and training goes on to mend the former by itself.
+        """
         material = self._material
         made = self._made(plan)
         material.re_estimate(made)
         steps = material.options.searching.steps
         if steps:  # else nothing is left that stopping would save
-            if report(material.judged(made, self._few).loss, 0):
+            if report(material.judged(made, self._few).calibrated, 0):
                 return None
             recovery = replace(material.options.recovery, steps=steps)
             for _ in material.recovered(made, recovery):
                 pass
             material.re_estimate(made)
         found = material.judged(made, material.held_out)
-        return Measured(found.loss, found.accuracy)
+        return Measured(found.calibrated, found.accuracy)
 
     def _made(self, plan: Plan) -> nn.Module:
         """The network of the plan's chains."""

@@ -26,7 +26,7 @@ class Solution:
     """A plan that was judged.
 
     Attributes:
-        loss: held-out cross-entropy, nats.
+        loss: held-out cross-entropy at the best temperature, nats.
         accuracy: held-out, percent; None if it was not measured.
         costs: by the names of `tenfold.plots.costs.COSTS`; others are not drawn.
     """

@@ -63,7 +63,8 @@ class Measured:
     """What an objective found.
 
     Attributes:
-        loss: cross-entropy in nats on images held out, above 0; the smaller, the better.
+        loss: cross-entropy in nats on images held out, above 0, at its best temperature or not; the smaller,
+            the better.
         accuracy: percent, if it was measured.
     """
 

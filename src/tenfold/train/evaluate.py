@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from tenfold.core.shapes import at_a_time
@@ -16,6 +16,9 @@ from tenfold.train.team import ALONE, Team
 
 __all__ = ["Evaluation", "evaluate"]
 
+_TEMPERATURES = torch.logspace(-3, 3, 97, base=2)  # steps of 4 %: the least loss to some 1e-4 of itself
+_PLAIN = 48  # the temperature 1
+
 
 class Evaluation(NamedTuple):
     """What a network makes of a labelled set.
@@ -24,11 +27,15 @@ class Evaluation(NamedTuple):
         accuracy: percent classified correctly, in [0, 100].
         loss: mean cross-entropy in nats, at least 0.
         images: how many there were, at least 1.
+        calibrated: mean cross-entropy of the logits divided by the temperature that makes it least, in nats,
+            at most `loss` (Guo, Pleiss, Sun & Weinberger, ICML 2017, section 4.2): what is known about the
+            classes, however sure the network is of it.
     """
 
     accuracy: float
     loss: float
     images: int
+    calibrated: float
 
     @property
     def standard_error(self) -> float:
@@ -54,7 +61,7 @@ def evaluate(
             pages of ever new buffers took as long as the arithmetic.
         team: processes that each look at a share of the batches; all are told the same.
     """
-    right, loss = 0, 0.0
+    right, losses = 0, torch.zeros(len(_TEMPERATURES), dtype=torch.float64)
     batch_size = at_a_time(data.images.shape, batch_size)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     with in_mode(model, training=False), torch.inference_mode():
@@ -63,6 +70,14 @@ def evaluate(
             labels = data.labels[start : start + batch_size].to(device)
             logits = model(images.contiguous(memory_format=torch.channels_last)).float()
             right += int((logits.argmax(1) == labels).sum())
-            loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
-    found = team.sum(torch.tensor([right, loss], dtype=torch.float64))
-    return Evaluation(100 * float(found[0]) / len(data), float(found[1]) / len(data), len(data))
+            losses += _at_temperatures(logits, labels)
+    rate, *means = (team.sum(torch.cat([losses.new_tensor([right]), losses])) / len(data)).tolist()
+    return Evaluation(100 * rate, means[_PLAIN], len(data), min(means))
+
+
+def _at_temperatures(logits: Tensor, labels: Tensor) -> Tensor:
+    """Sum of the cross-entropies at each temperature, float64."""
+    scaled = logits / _TEMPERATURES.to(logits)[:, None, None]
+    every = labels.expand(len(scaled), -1)
+    found = functional.cross_entropy(scaled.flatten(0, 1), every.flatten(), reduction="none")
+    return found.view(every.shape).double().sum(1).cpu()
