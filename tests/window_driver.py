@@ -29,11 +29,11 @@ class Screen:
 
 
 @contextmanager
-def screen(size: str = "1280x800") -> Iterator[Screen]:
-    """A display of its own; the program that makes it has to be there."""
+def screen(size: str = "1280x800", *more: str) -> Iterator[Screen]:
+    """A display of its own, with `more` options of Xvfb, which has to be there."""
     reading, writing = os.pipe()
     server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{size}x24", "-nolisten", "tcp"],
+        ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{size}x24", "-nolisten", "tcp", *more],
         pass_fds=[writing],
         stderr=subprocess.DEVNULL,
     )

@@ -21,7 +21,7 @@ from tenfold.studio.program import open_studio
 from tenfold.studio.store import Store
 from tenfold.studio.ui.login import ChangeScreen, FirstScreen, LockScreen, LoginScreen
 from tenfold.studio.ui.shell import PAGES
-from window_driver import Heartbeat, User, seen
+from window_driver import Heartbeat, User, screen, seen
 
 pytestmark = pytest.mark.slow
 
@@ -184,6 +184,45 @@ def test_all_can_be_reached_on_a_small_screen(user):
                 assert widget.winfo_width() >= 0.9 * widget.winfo_reqwidth(), (key, widget.cget("text"))
         named = [x for x in user.window.shell._bar.winfo_children() if x.winfo_class() == "TButton"]
         assert all(button.winfo_rooty() + button.winfo_height() <= low for button in named)
+
+
+def test_the_tab_key_goes_from_top_to_bottom(user):
+    user.begin()
+    for key, last in (("new", "Save ..."), ("package", "Pack"), ("accounts", "Add")):
+        assert reach(user, user.open(key))[-1].cget("text") == last
+    form = user.open("new").parameters
+    form.form.set("selector", "bayes")  # whose fields are made after those that stand below them
+    form.show(form.form)
+    form.open_at("trials")
+    user.until(lambda: "trials" in form._rows)
+    places = [widget.winfo_rooty() for widget in reach(user, form)]
+    assert len(places) > 5
+    assert places == sorted(places)
+
+
+def reach(user, page):
+    """What the Tab key reaches on a page or a part of it, in its order."""
+    user.look(0.3)
+    reached, widget = [], page
+    while (widget := widget.tk_focusNext()) not in reached and str(widget).startswith(str(page)):
+        reached.append(widget)
+    return reached
+
+
+def test_no_text_is_cut_off_on_a_screen_of_many_pixels(tmp_path, surroundings, monkeypatch):
+    with screen("2000x1400", "-dpi", "192") as display:
+        monkeypatch.setenv("DISPLAY", display.name)
+        user = User.at(tmp_path / "data")
+        user.begin()
+        for key in PAGES:
+            page = user.open(key)
+            user.look(0.5)
+            labels = [widget for widget in seen(page) if widget.winfo_class() == "TLabel"]
+            assert labels
+            for label in labels:
+                room = label.master.winfo_width() - label.winfo_x()
+                assert label.winfo_reqwidth() <= room, (key, label.cget("text"))
+        user.leave()
 
 
 def test_keys_open_pages(user):

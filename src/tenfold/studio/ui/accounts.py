@@ -15,7 +15,7 @@ from tenfold.studio.errors import AccountError
 from tenfold.studio.language import _
 from tenfold.studio.sessions import Session
 from tenfold.studio.ui.login import PasswordForm, change_password
-from tenfold.studio.ui.page import Page, buttons, fit_columns, heading
+from tenfold.studio.ui.page import Page, buttons, fit_columns, heading, wrap
 from tenfold.studio.wording import clock_time
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class AccountsPage(Page):
         given = ttk.Frame(frame)
         given.pack(side="bottom", fill="x")
         self._note = ttk.Label(given, bootstyle="secondary", justify="left")
-        self._note.bind("<Configure>", lambda event: self._note.configure(wraplength=max(200, event.width)))
+        wrap(self._note)
         self.given = ttk.Entry(given, width=26, state="readonly", font="TkFixedFont")
         row = ttk.Frame(frame)
         row.pack(side="bottom", fill="x", pady=(4, 8))

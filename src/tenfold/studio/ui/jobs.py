@@ -16,7 +16,7 @@ from tenfold.studio.language import _
 from tenfold.studio.progress import Progress
 from tenfold.studio.ui.curves import Curves
 from tenfold.studio.ui.desktop import open_folder
-from tenfold.studio.ui.page import Page, buttons, fit_columns, heading, select_row
+from tenfold.studio.ui.page import Page, buttons, fit_columns, heading, select_row, wrap
 from tenfold.studio.wording import PHASES, STATES, clock_time, duration
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ class JobsPage(Page):
         self._bar.pack(fill="x", pady=(4, 4))
         self._error = ttk.Label(frame, bootstyle="danger", justify="left")
         self._error.pack(fill="x")
-        self._error.bind("<Configure>", lambda event: self._error.configure(wraplength=max(200, event.width)))
+        wrap(self._error)
         book = ttk.Notebook(frame)
         book.pack(fill="both", expand=True)
         self._curves = Curves(book)

@@ -16,7 +16,7 @@ from tenfold.studio.form import METHODS, Form
 from tenfold.studio.jobs import Job
 from tenfold.studio.language import _
 from tenfold.studio.question import Question
-from tenfold.studio.ui.page import Page, buttons, heading
+from tenfold.studio.ui.page import Page, buttons, heading, wrap
 from tenfold.studio.ui.parameters import Parameters
 from tenfold.studio.wording import duration
 
@@ -148,7 +148,7 @@ class NewJobPage(Page):
         self.start_button.configure(default="active")
         self.said = ttk.Label(self, justify="left")
         self.said.pack(side="bottom", fill="x", pady=(0, 8))
-        self.said.bind("<Configure>", lambda event: self.said.configure(wraplength=max(200, event.width)))
+        wrap(self.said)
         for keys, act in (("<Control-Return>", self.start), ("<Control-o>", self._load_file)):
             self.window.bind(keys, self._if_open(act))
         self.window.bind("<Control-s>", self._if_open(self._save_file))

@@ -19,7 +19,7 @@ from tenfold.studio.jobs import Job
 from tenfold.studio.language import _
 from tenfold.studio.packages import TARGETS, Package, Served, classify, read_package, start
 from tenfold.studio.ui.desktop import open_folder
-from tenfold.studio.ui.page import Page, buttons, heading
+from tenfold.studio.ui.page import Page, buttons, heading, wrap
 from tenfold.studio.ui.protection import Protection
 from tenfold.studio.ui.runs import RunChoice
 from tenfold.studio.wording import STATES, duration, file_size
@@ -246,7 +246,7 @@ class PackagePage(Page):
             ).pack(side="left", anchor="n")
             note = ttk.Label(row, text=_(meaning), bootstyle="secondary", justify="left")
             note.pack(side="left", fill="x", expand=True)
-            _wrap(row, note)
+            wrap(note)
 
     def _make_options(self, body: tk.Misc) -> None:
         """Name, version and other wishes."""
@@ -279,9 +279,7 @@ class PackagePage(Page):
         self._bar.pack(fill="x", pady=4)
         self._outcome = ttk.Label(frame, justify="left")
         self._outcome.pack(anchor="w", fill="x")
-        self._outcome.bind(
-            "<Configure>", lambda event: self._outcome.configure(wraplength=max(200, event.width))
-        )
+        wrap(self._outcome)
         self._said = tk.StringVar(self)
         ttk.Label(frame, textvariable=self._said, font="TkFixedFont", justify="left").pack(
             anchor="w", pady=(6, 0)
@@ -298,8 +296,3 @@ class PackagePage(Page):
         if self.package is not None:
             path = self.package.path
             self.ask(lambda: open_folder(path), lambda _opened: None)
-
-
-def _wrap(row: ttk.Frame, note: ttk.Label) -> None:
-    """Break the text of a note at the end of its row."""
-    row.bind("<Configure>", lambda event: note.configure(wraplength=max(200, event.width - 140)))

@@ -15,12 +15,23 @@ if TYPE_CHECKING:
     from tenfold.studio.store import Store
     from tenfold.studio.ui.window import Window
 
-__all__ = ["TITLE_FONT", "Page", "buttons", "fit_columns", "flow", "heading", "select_row"]
+__all__ = [
+    "TITLE_FONT",
+    "Page",
+    "buttons",
+    "fit_columns",
+    "flow",
+    "heading",
+    "select_row",
+    "tab_as_seen",
+    "wrap",
+]
 
 TITLE_FONT = "StudioTitle"
 """Name of the font of titles; the window makes it."""
 
 _GAP = 8  # pixels between two buttons
+_NARROWEST = 200  # pixels; a text that is broken at less is none
 
 _Result = TypeVar("_Result")
 
@@ -83,6 +94,22 @@ class Page(ttk.Frame):
             then(result)
 
 
+def wrap(label: ttk.Label, *, sides: int = 0) -> None:
+    """Break the text of a label, which fills its place, at its width less the padding of both `sides`."""
+    label.bind(
+        "<Configure>", lambda event: label.configure(wraplength=max(_NARROWEST, event.width - sides)), add="+"
+    )
+
+
+def tab_as_seen(widget: tk.Misc) -> None:
+    """Let the Tab key go from top to bottom: what is packed at the bottom is made first, but comes last."""
+    low = [child for child in widget.pack_slaves() if child.pack_info()["side"] == "bottom"]
+    for child in reversed(low):
+        tk.Misc.tkraise(child)  # a canvas has a method of that name for what is drawn
+    for child in widget.winfo_children():
+        tab_as_seen(child)
+
+
 def heading(master: tk.Misc, text: str, lead: str = "") -> ttk.Frame:
     """The title of a page, with a line below it."""
     frame = ttk.Frame(master)
@@ -90,7 +117,7 @@ def heading(master: tk.Misc, text: str, lead: str = "") -> ttk.Frame:
     if lead:
         note = ttk.Label(frame, text=lead, bootstyle="secondary", justify="left")
         note.pack(anchor="w", fill="x", pady=(2, 0))
-        note.bind("<Configure>", lambda event: note.configure(wraplength=max(200, event.width)))
+        wrap(note)
     frame.pack(fill="x", pady=(0, 10))
     return frame
 

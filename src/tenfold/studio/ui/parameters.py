@@ -12,6 +12,7 @@ import ttkbootstrap as ttk
 from tenfold.studio.form import Field, Form, label
 from tenfold.studio.language import _
 from tenfold.studio.ui.fields import Editor, editor_for
+from tenfold.studio.ui.page import wrap
 
 __all__ = ["Parameters"]
 
@@ -160,8 +161,8 @@ class Parameters(ttk.Frame):
         ask.configure(takefocus=False)  # F1 does the same from the field
         ask.grid(row=0, column=2, sticky="ne", padx=(8, 4))
         note = ttk.Label(frame, wraplength=_WRAP, justify="left")
-        note.grid(row=1, column=1, columnspan=2, sticky="w", pady=(2, 0))
-        frame.bind("<Configure>", lambda event: note.configure(wraplength=max(200, event.width - 210)))
+        note.grid(row=1, column=1, columnspan=2, sticky="ew", pady=(2, 0))
+        wrap(note)
         editor.focus.bind("<F1>", lambda _event: self._asked(setting.name))
         self._rows[setting.name] = _Row(frame, editor, note)
         self._offer(setting.name)
@@ -188,5 +189,7 @@ def _pack_in_place(frame: ttk.Frame, place: int, page: ttk.ScrolledFrame) -> Non
         return
     if place < len(shown):
         frame.pack(fill="x", pady=6, before=shown[place])
+        frame.lower(shown[place])  # and in the order of the Tab key
     else:
         frame.pack(fill="x", pady=6)
+        frame.lift()

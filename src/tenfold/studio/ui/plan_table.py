@@ -14,7 +14,7 @@ from tenfold.core.errors import PlanError
 from tenfold.core.plan import Choice, Plan
 from tenfold.core.report import LayerReport
 from tenfold.studio.language import _
-from tenfold.studio.ui.page import fit_columns
+from tenfold.studio.ui.page import fit_columns, wrap
 
 __all__ = ["PlanTable", "choice_of"]
 
@@ -128,7 +128,7 @@ class PlanTable(ttk.Frame):
         entry.bind("<Return>", lambda _event: button.invoke())
         self._why = ttk.Label(self, bootstyle="secondary", justify="left")
         self._why.pack(side="bottom", fill="x", pady=(8, 0))
-        self._why.bind("<Configure>", lambda event: self._why.configure(wraplength=max(200, event.width)))
+        wrap(self._why)
 
 
 def choice_of(layer: str, scheme: str, rank: str) -> Choice | None:

@@ -25,7 +25,7 @@ from tenfold.studio.ui.cards import Cards
 from tenfold.studio.ui.comparing import Comparing
 from tenfold.studio.ui.curves import Curves
 from tenfold.studio.ui.desktop import open_folder, open_page
-from tenfold.studio.ui.page import Page, flow, heading
+from tenfold.studio.ui.page import Page, flow, heading, wrap
 from tenfold.studio.ui.plan_table import PlanTable
 from tenfold.studio.ui.runs import RunChoice
 from tenfold.studio.wording import duration
@@ -164,7 +164,7 @@ class ResultsPage(Page):
         self.cards.pack(fill="x")
         self._asked = ttk.Label(frame, bootstyle="secondary", justify="left")
         self._asked.pack(fill="x", pady=(0, 8))
-        self._asked.bind("<Configure>", lambda event: self._asked.configure(wraplength=max(200, event.width)))
+        wrap(self._asked)
         self._curves = Curves(frame)
         self._curves.pack(fill="x")
 

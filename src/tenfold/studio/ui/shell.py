@@ -15,7 +15,7 @@ from tenfold.studio.ui.jobs import JobsPage
 from tenfold.studio.ui.manual import ManualPage
 from tenfold.studio.ui.new_job import NewJobPage
 from tenfold.studio.ui.package import PackagePage
-from tenfold.studio.ui.page import TITLE_FONT, Page
+from tenfold.studio.ui.page import TITLE_FONT, Page, tab_as_seen, wrap
 from tenfold.studio.ui.results import ResultsPage
 
 if TYPE_CHECKING:
@@ -57,13 +57,12 @@ class Shell(ttk.Frame):
         ttk.Separator(self, orient="vertical").pack(side="left", fill="y")
         self._told = ttk.Label(self, padding=(18, 4), justify="left", anchor="w")
         self._told.pack(side="bottom", fill="x")
-        self._told.bind(
-            "<Configure>", lambda event: self._told.configure(wraplength=max(200, event.width - 36))
-        )
+        wrap(self._told, sides=36)
         self._told.bind("<Button-1>", lambda _event: self.tell("", ""))
         self._body = ttk.Frame(self)
         self._body.pack(side="top", fill="both", expand=True)
         self._fill_bar()
+        tab_as_seen(self._bar)
         self._bind_keys()
         self.open("new")
 
@@ -74,6 +73,7 @@ class Shell(ttk.Frame):
             self.pages[self.page].pack_forget()
         if key not in self.pages:
             self.pages[key] = PAGES[key][1](self._body, self.window)
+            tab_as_seen(self.pages[key])
         self.page = key
         for name, button in self._buttons.items():
             button.configure(bootstyle="primary" if name == key else "secondary-ghost")
