@@ -66,7 +66,8 @@ class Comparing(ttk.Frame):
         for number, name in enumerate(names):
             width = 130 if number else 260
             self.table.heading(str(number), text=name, anchor="e" if number else "w")
-            self.table.column(str(number), width=width, anchor="e" if number else "w")
+            least = 80 if number else width  # a measure is not cut off for the sake of its figures
+            self.table.column(str(number), width=width, minwidth=least, anchor="e" if number else "w")
         rows = [*comparison.measures, *(row for row in comparison.settings if row.differs)]
         for row in rows:
             values = [f"{text} *" if place in row.best else text for place, text in enumerate(row.values)]
