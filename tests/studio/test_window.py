@@ -191,10 +191,14 @@ def test_the_tab_key_goes_from_top_to_bottom(user):
     for key, last in (("new", "Save ..."), ("package", "Pack"), ("accounts", "Add")):
         assert reach(user, user.open(key))[-1].cget("text") == last
     form = user.open("new").parameters
-    form.form.set("selector", "bayes")  # whose fields are made after those that stand below them
+    form.form.set("epochs", "3")
+    form.form.set("schedule", "constant")
     form.show(form.form)
-    form.open_at("trials")
-    user.until(lambda: "trials" in form._rows)
+    form.open_at("schedule")
+    user.until(lambda: "distillation" in form._rows)
+    form.form.set("schedule", "cosine-cyclic")  # which has a field more, above some that are there
+    form.show(form.form)
+    user.until(lambda: "cycles" in form._rows)
     places = [widget.winfo_rooty() for widget in reach(user, form)]
     assert len(places) > 5
     assert places == sorted(places)

@@ -106,8 +106,8 @@ def tab_as_seen(widget: tk.Misc) -> None:
     low = [child for child in widget.pack_slaves() if child.pack_info()["side"] == "bottom"]
     for child in reversed(low):
         tk.Misc.tkraise(child)  # a canvas has a method of that name for what is drawn
-    for child in widget.winfo_children():
-        tab_as_seen(child)
+    for inside in widget.winfo_children():
+        tab_as_seen(inside)
 
 
 def heading(master: tk.Misc, text: str, lead: str = "") -> ttk.Frame:
