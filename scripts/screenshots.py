@@ -75,7 +75,7 @@ def _jobs(user: User, camera: _Camera, made: Job) -> None:
         ("out", ""),
         ("cache", ""),
         ("weights", "digits.safetensors"),
-        ("epochs", "60"),
+        ("epochs", "900"),
         ("schedule", "cosine-cyclic"),
         ("cycles", "3"),
     ):
@@ -90,7 +90,7 @@ def _jobs(user: User, camera: _Camera, made: Job) -> None:
     page.load(form)
     page.parameters.open_at("epochs")
     camera.take("validation")
-    form.set("epochs", "60")
+    form.set("epochs", "900")
     form.set("recovery_steps", "60")
     page.load(form)
     page.start()
@@ -135,7 +135,7 @@ def _rest(user: User, camera: _Camera) -> None:
     camera.take("dark")
     user.window.use_mode("light")
     user.window.use_language("zh")
-    user.open("jobs")
+    user.open("jobs", number=2)
     camera.take("chinese")
     user.window.geometry(f"{_SMALL[0]}x{_SMALL[1]}+0+0")
     user.open("new")

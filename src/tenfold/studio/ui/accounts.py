@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AccountsPage"]
 
-_USERS = {"name": 180, "kind": 120, "state": 250, "login": 150, "created": 150}
+_USERS = {"name": 150, "kind": 120, "state": 250, "login": 150, "created": 150}
 _RECORD = {"time": 150, "name": 150, "what": 260, "outcome": 260}
 _LINES = 500
 

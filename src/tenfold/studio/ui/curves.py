@@ -13,7 +13,7 @@ from tenfold.studio.language import _
 
 __all__ = ["Curves"]
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 72, 34, 26
+_LEFT, _RIGHT, _TOP, _BOTTOM = 76, 72, 34, 26
 _TICKS = 4
 _APART = 28  # pixels between two numbers of an axis, at least
 _WIDE = 8.0  # largest by smallest value from which an axis is better logarithmic
