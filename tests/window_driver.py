@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 import threading
@@ -30,7 +31,7 @@ class Screen:
 
 @contextmanager
 def screen(size: str = "1280x800", *more: str) -> Iterator[Screen]:
-    """A display of its own, with `more` options of Xvfb, which has to be there."""
+    """A display of its own until this process ends, with `more` options of Xvfb, which has to be there."""
     reading, writing = os.pipe()
     server = subprocess.Popen(
         ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{size}x24", "-nolisten", "tcp", *more],
@@ -38,12 +39,11 @@ def screen(size: str = "1280x800", *more: str) -> Iterator[Screen]:
         stderr=subprocess.DEVNULL,
     )
     os.close(writing)
-    try:
-        with os.fdopen(reading) as told:
-            yield Screen(f":{told.readline().strip()}", server.pid)
-    finally:
-        server.terminate()
-        server.wait()
+    # not sooner: Tk keeps its connection after the last window, and ends a process whose display goes
+    atexit.register(server.wait)
+    atexit.register(server.terminate)
+    with os.fdopen(reading) as told:
+        yield Screen(f":{told.readline().strip()}", server.pid)
 
 
 @dataclass
