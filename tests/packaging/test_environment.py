@@ -31,6 +31,8 @@ def installed(tmp_path: Path) -> Distribution:
         "thing/include/thing.h": "",
         "thing/template.py": "<% no Python %>",
         "single.py": "",
+        "torch/bin/test_api": "",
+        "torch/bin/torch_shm_manager": "",
         "thing.pth": "import os",
         "thing-1.dist-info/METADATA": "Name: thing\nVersion: 1\n",
     }
@@ -56,8 +58,9 @@ def test_what_programs_read_is_copied_and_nothing_else(installed: Distribution, 
         "thing/_fast.cpython-311.so",
         "thing/data.txt",
         "thing/template.py",
+        "torch/bin/torch_shm_manager",
     ]
-    assert top_names([installed]) == {"thing", "single"}
+    assert top_names([installed]) == {"thing", "single", "torch"}
 
 
 def test_bytecode_holds_whatever_the_dates_of_files_become(installed: Distribution, tmp_path: Path) -> None:

@@ -17,6 +17,9 @@ __all__ = ["copy_distributions", "copy_sources", "needed_distributions", "top_na
 
 _DEVELOPMENT = {"include", "test", "tests", "cmake"}  # folders that programs do not read
 _SOURCES = {".a", ".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hpp", ".lib", ".pc", ".pxd", ".pyi", ".pyx"}
+_OTHERS = re.compile(r"torch/bin/(?!torch_shm_manager)|onnxruntime/capi/libonnxruntime\.")
+"""Programs that test PyTorch, and ONNX Runtime for other languages."""
+
 _HEAD = 16  # bytes of a .pyc before its code
 _UNCHECKED = 0b01  # it holds a hash of its source, which is not looked at; see PEP 552
 
@@ -86,7 +89,7 @@ def _shipped(found: Distribution) -> Iterator[PackagePath]:
     """The files of a distribution that its programs read; not those outside of the folder of packages."""
     for file in found.files or []:
         inside = file.parts[0] != ".." and not file.is_absolute()
-        left_out = _DEVELOPMENT.intersection(file.parts[:-1]) or "__pycache__" in file.parts
+        left_out = {*_DEVELOPMENT, "__pycache__"}.intersection(file.parts[:-1]) or _OTHERS.match(str(file))
         startup = file.suffix == ".pth" or file.name.startswith("__editable__")
         if inside and not left_out and not startup and file.suffix not in _SOURCES:
             yield file

@@ -32,9 +32,10 @@ PROGRAM = "tenfold-studio"
 _SPEC = Path(__file__).with_name("studio.spec")
 _START = "from tenfold.cli.bundle import main\n\nmain()\n"
 _PROOF = """import json
+from importlib.metadata import version
 import tenfold.studio.ui.window
 from tenfold.zoo.build import architectures
-print(json.dumps(architectures()))
+print(json.dumps([version("tenfold"), *architectures()]))
 """
 _INSIDE = "_internal"  # where programs by PyInstaller look for modules
 _OWN = ("tenfold", "tenfold_runner")
