@@ -11,8 +11,6 @@ from importlib.metadata import Distribution
 from importlib.util import find_spec
 from pathlib import Path
 
-import tenfold
-import tenfold_runner
 from tenfold.core.errors import ExportError
 from tenfold.packaging.environment import (
     copy_distributions,
@@ -39,6 +37,7 @@ print(json.dumps([version("tenfold"), *architectures()]))
 """
 _INSIDE = "_internal"  # where programs by PyInstaller look for modules
 _OWN = ("tenfold", "tenfold_runner")
+_ROOT = Path(__file__).parents[2]  # where both lie side by side
 _MINUTES = 30
 
 
@@ -67,8 +66,8 @@ def build_studio(folder: Path) -> None:
         shutil.copytree(made, folder, dirs_exist_ok=True)
         put_system_licences(system_libraries(work), folder)
     copy_distributions(needed.values(), folder / _INSIDE)
-    for package in (tenfold, tenfold_runner):
-        copy_sources(Path(str(package.__file__)).parent, folder / _INSIDE)
+    for package in _OWN:
+        copy_sources(_ROOT / package, folder / _INSIDE)
     put_licences(("tenfold", "pyinstaller"), folder)  # those of the libraries lie beside them
     put_python_licence(folder)
 
