@@ -28,7 +28,6 @@ Array = NDArray[np.float64]
 _REACH = 2.0  # a correction is a factor between exp(-2) and exp(2)
 _DIMENSIONS = 20
 _NEW = 0.1  # share of a property's spread that earlier ones must leave unexplained, or it is no pattern
-_SATURATED = 0.01  # share of the mean rise that is added before a logarithm is taken
 _BUDGET = "share of the budget"
 
 
@@ -173,12 +172,11 @@ class Trends(_Corrected):
         """One a property."""
         dense = [max(row, key=lambda c: c.params) for row in self.table.values()]
         rises = [c.rise for c in self.grid.picked(self.plain)]
-        floor = _SATURATED * (np.mean(rises) or 1.0)
         properties = {
             "place": np.arange(float(len(dense))),
             "parameters": np.log([c.params for c in dense]),
             "MACs a parameter": np.log([max(c.macs, 1) / c.params for c in dense]),
-            "rise": np.log(np.array(rises) + floor),
+            "rise": np.log(np.array(rises) + self._floor / len(rises)),
         }
         found: dict[str, Array] = {}
         for name, values in properties.items():
