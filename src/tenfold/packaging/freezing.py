@@ -7,13 +7,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tenfold.core.errors import ExportError
 
-__all__ = ["ENDING", "check_pyinstaller", "freeze", "refuse_in_bundle", "system_libraries"]
+__all__ = ["ENDING", "answer_of", "check_pyinstaller", "freeze", "refuse_in_bundle", "system_libraries"]
 
 ENDING = ".exe" if os.name == "nt" else ""
 """Of the names of programs."""
@@ -64,6 +64,31 @@ def freeze(spec: Path, settings: Mapping[str, Any], work: Path) -> Path:
     command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level", "WARN", *places]
     _run([*command, str(spec), "--", str(work / "order.json")], work)
     return work / "dist"
+
+
+def answer_of(command: Sequence[str | Path], given: str = "") -> list[Any]:
+    """The list that a program which was made prints as JSON; `given` is what it can read.
+
+    Raises:
+        ExportError: it prints none, or an empty one.
+    """
+    ended = subprocess.run(
+        command,
+        input=given,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=60 * _MINUTES,
+        check=False,
+    )
+    try:
+        found: list[Any] = json.loads(ended.stdout)
+    except ValueError:
+        found = []
+    if not found:
+        said = (ended.stderr.strip().splitlines() or ["nothing"])[-1]
+        raise ExportError(f"the program that was made does not work here; it says: {said}")
+    return found
 
 
 def system_libraries(work: Path) -> list[Path]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ import tenfold_runner
 from tenfold.core.errors import ExportError
 from tenfold.packaging.contents import Contents, card_text
 from tenfold.packaging.folder import NEEDED, NEEDED_PROTECTED, put_contents
-from tenfold.packaging.freezing import ENDING, check_pyinstaller, freeze, system_libraries
+from tenfold.packaging.freezing import ENDING, answer_of, check_pyinstaller, freeze, system_libraries
 from tenfold.packaging.icon import write_system_icon
 from tenfold.packaging.licences import put_licences, put_python_licence
 from tenfold.packaging.options import PackOptions
@@ -32,7 +30,6 @@ __all__ = ["build_cli", "build_desktop", "prove_program"]
 
 _SPEC = Path(__file__).with_name("program.spec")
 _START = "from tenfold_runner.command import main\n\nraise SystemExit(main())\n"
-_MINUTES = 30
 _ALIKE = 1e-5  # the same library computes both; another number of threads may round otherwise
 
 
@@ -87,20 +84,16 @@ def prove_program(contents: Contents, folder: Path, options: PackOptions) -> Non
         expected = Classifier(Card.read(card), contents.model).classify(image, len(contents.card["classes"]))
         program = folder / f"{contents.file_name}{ENDING}"
         given = [] if options.passphrase is None else ["--passphrase-stdin"]
-        ended = subprocess.run(
-            [program, "--image", image, "--json", "--top", str(len(expected.ranked)), *given],
-            input=f"{options.passphrase}\n",
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=60 * _MINUTES,
-            check=False,
-        )
-    try:
-        (row,) = json.loads(ended.stdout)
-    except ValueError:
-        said = (ended.stderr.strip().splitlines() or ["nothing"])[-1]
-        raise ExportError(f"the program that was made does not work here; it says: {said}") from None
+        asked: list[str | Path] = [
+            program,
+            "--image",
+            image,
+            "--json",
+            "--top",
+            str(len(expected.ranked)),
+            *given,
+        ]
+        (row,) = answer_of(asked, f"{options.passphrase}\n")
     met = {found["class"]: found["probability"] for found in row["classes"]}
     worst = max(abs(met.get(name, 2.0) - chance) for name, chance in expected.ranked)
     if worst > _ALIKE:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterable
 from importlib.metadata import Distribution
@@ -18,7 +16,7 @@ from tenfold.packaging.environment import (
     needed_distributions,
     top_names,
 )
-from tenfold.packaging.freezing import ENDING, check_pyinstaller, freeze, system_libraries
+from tenfold.packaging.freezing import ENDING, answer_of, check_pyinstaller, freeze, system_libraries
 from tenfold.packaging.licences import put_licences, put_python_licence
 from tenfold.packaging.system_licences import put_system_licences
 
@@ -38,7 +36,6 @@ print(json.dumps([version("tenfold"), *architectures()]))
 _INSIDE = "_internal"  # where programs by PyInstaller look for modules
 _OWN = ("tenfold", "tenfold_runner")
 _ROOT = Path(__file__).parents[2]  # where both lie side by side
-_MINUTES = 30
 
 
 def build_studio(folder: Path) -> None:
@@ -78,21 +75,7 @@ def prove_studio(folder: Path) -> None:
     Raises:
         ExportError: it cannot.
     """
-    ended = subprocess.run(
-        [folder / f"{PROGRAM}{ENDING}", "-c", _PROOF],
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=60 * _MINUTES,
-        check=False,
-    )
-    try:
-        known = json.loads(ended.stdout)
-    except ValueError:
-        known = []
-    if not known:
-        said = (ended.stderr.strip().splitlines() or ["nothing"])[-1]
-        raise ExportError(f"the program that was made does not work here; it says: {said}")
+    answer_of([folder / f"{PROGRAM}{ENDING}", "-c", _PROOF])
 
 
 def _check_processor(needed: dict[str, Distribution]) -> None:
