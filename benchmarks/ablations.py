@@ -5,6 +5,7 @@
 
 Choices are made by the held-out columns; the test column is there to see whether they were right. Plans by
 Bayesian optimisation and by random search are those that benchmarks/samplers.py found; it must have run.
+"Ends kept" leaves the first and the last layer as they are, as users of one rank fraction for all layers do.
 Results are kept in results/ablations.json; what is there is not run again.
 """
 
@@ -18,6 +19,7 @@ import runs
 
 NETWORK = "resnet20"
 SHORT = ("--epochs", "3")
+RULES = ("energy", "evbmf", "uniform", "random")
 GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
     "metric": {name: ("--metric", name) for name in ("logits", "activations", "plain")},
     "scheme": {
@@ -30,7 +32,9 @@ GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
         "no blends": ("--recovery-mixed", "0"),
     },
     "selector": {
-        **{name: ("--selector", name) for name in ("allocation", "energy", "evbmf", "uniform", "random")},
+        "allocation": ("--selector", "allocation"),
+        **{name: ("--selector", name) for name in RULES},
+        **{f"{name}, ends kept": ("--selector", name, "--keep", "conv1,linear") for name in RULES},
         **dict.fromkeys(samplers.SAMPLERS, ()),
     },
     "schedule": {

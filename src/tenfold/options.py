@@ -102,6 +102,7 @@ class Options:
 
     Attributes:
         metric: what weighs an error of a kernel; see `tenfold.core.names.MetricKind`.
+        keep: layers that stay as they are; see `tenfold.layers.census.census`.
         calibration: most unlabelled training images that are looked at, at least 1.
         held_out: training images kept aside to judge choices by, at least 0 and at most a fifth of them.
         selector: what chooses the ranks.
@@ -120,6 +121,7 @@ class Options:
     """
 
     metric: MetricKind = "logits"
+    keep: tuple[str, ...] = ()
     calibration: int = 2000
     held_out: int = 2000
     selector: SelectorName = "allocation"

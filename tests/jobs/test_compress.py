@@ -207,3 +207,19 @@ def test_the_network_given_is_not_changed() -> None:
     half = tiny(3, 3).half()
     assert delivery._exportable(half) is not half
     assert half[0].weight.dtype == torch.float16
+
+
+def test_layers_that_were_asked_for_are_kept(sample: dict[str, object], tmp_path: Path) -> None:
+    settings = {**sample, "budget": {"params": 0.9}, "keep": "0, 8*", "out": tmp_path / "run"}
+    made = run(CompressSettings.make(settings))
+    assert made is not None
+    reasons = {row.name: row.reason for row in made.read_report().layers}
+    assert (reasons["0"], reasons["8"]) == ("kept: asked for by keep 0", "kept: asked for by keep 8*")
+    assert [*made.read_plan().factorised] == ["3"]
+    assert read_toml(made.job)["keep"] == ["0", "8*"]
+
+
+def test_a_layer_to_keep_that_is_not_there(sample: dict[str, object], tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="keep 'stem': no layer of this network is called so; known are 0, "):
+        run(CompressSettings.make({**sample, "keep": "stem", "out": tmp_path / "run"}))
+    assert not (tmp_path / "run").exists()

@@ -84,6 +84,7 @@ def test_defaults_are_those_of_the_pipeline() -> None:
 def test_every_option_reaches_the_pipeline() -> None:
     values = {
         "metric": "activations",
+        "keep": ("conv1", "layer1.*"),
         "calibration": 7,
         "held_out": 11,
         "selector": "bayes",
@@ -126,6 +127,7 @@ def test_every_option_reaches_the_pipeline() -> None:
     options = options_of(CompressSettings.make({"arch": "small", "data": "x", **BUDGET, **values}))
     assert asdict(options) == {
         "metric": "activations",
+        "keep": ("conv1", "layer1.*"),
         "calibration": 7,
         "held_out": 11,
         "selector": "bayes",

@@ -72,6 +72,6 @@ def _help(setting: Setting) -> str:
     """What the setting means, its range and its default."""
     ends = (("at least", setting.low), ("at most", setting.high))
     notes = [f"{word} {value:g}" for word, value in ends if value is not None]
-    if setting.default not in (None, {}):
+    if setting.default not in (None, {}, ()):
         notes.append(f"default {setting.default}")
     return setting.help + (f" ({', '.join(notes)})" if notes else "")

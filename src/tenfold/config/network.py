@@ -11,7 +11,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tenfold.config.schema import explained, settings_of
-from tenfold.config.values import Budgeted, Channels, Depth, Input, Size
+from tenfold.config.values import Budgeted, Channels, Depth, Input, Names, Size
 from tenfold.core.names import MetricKind, TargetName
 from tenfold.core.plan import Budget
 
@@ -55,6 +55,9 @@ class NetworkSettings(BaseModel):
     target: TargetName = Field("onnxruntime", description="What runs the network, for a budget on latency.")
     latency_threads: int = Field(1, ge=1, description="Threads it runs on, for a budget on latency.")
     scheme: SchemeName = Field("btd", description="Decomposition; auto chooses layer by layer.")
+    keep: Names = Field(
+        (), description="Layers that stay as they are, by name or pattern, as in conv1,layer1.*."
+    )
     resize: Size | None = Field(
         None, description="Height and width of the images, as in 32x32; else as they are."
     )

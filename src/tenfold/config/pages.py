@@ -12,7 +12,7 @@ PAGES: Mapping[str, tuple[str, ...]] = {
         "channels", "mean", "std", "padding", "flip", "held_out", "calibration",
     ),
     "Ranks": (
-        "scheme", "selector", "ranks", "metric", "target", "latency_threads", "choices", "generous",
+        "scheme", "keep", "selector", "ranks", "metric", "target", "latency_threads", "choices", "generous",
         "rank_trials", "trials", "space", "sampler", "trial_steps", "prune", "front", "storage", "until",
         "measured",
     ),
@@ -33,7 +33,7 @@ PAGES: Mapping[str, tuple[str, ...]] = {
 
 EXPERT = frozenset(
     {
-        "calibration", "channels", "mean", "std", "padding", "flip", "metric", "latency_threads",
+        "calibration", "channels", "mean", "std", "padding", "flip", "keep", "metric", "latency_threads",
         "generous", "choices", "space", "sampler", "trial_steps", "prune", "storage", "until", "measured",
         "step_schedule", "mu", "growth", "multipliers", "tolerance", "recovery_rate", "recovery_batch",
         "recovery_features", "recovery_mixed", "temperature", "smoothing", "cut_out", "momentum",

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 from tenfold.core.errors import BudgetError
 from tenfold.core.plan import SHORT_NAMES, Budget
 
-__all__ = ["Budgeted", "Channels", "Count", "Depth", "Input", "Size"]
+__all__ = ["Budgeted", "Channels", "Count", "Depth", "Input", "Names", "Size"]
 
 
 def _numbers(value: object) -> object:
@@ -19,6 +19,11 @@ def _numbers(value: object) -> object:
     if isinstance(value, str):
         return [part.strip() for part in re.split("[x,]", value)]
     return value
+
+
+def _names(value: object) -> object:
+    """Names as they stand on the command line: "conv1,layer1.*"."""
+    return [name for name in re.split(r"[\s,]+", value) if name] if isinstance(value, str) else value
 
 
 def _height_and_width(value: object) -> object:
@@ -55,6 +60,7 @@ def _budget(value: object) -> object:
 Count = Annotated[int, Field(ge=1)]
 Size = Annotated[tuple[Count, Count], BeforeValidator(_height_and_width)]
 Input = Annotated[tuple[Count, Count, Count], BeforeValidator(_numbers)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Depth = Annotated[Literal[1, 3], BeforeValidator(_whole)]
 Channels = Annotated[tuple[Annotated[float, Field(allow_inf_nan=False)], ...], BeforeValidator(_numbers)]
 Budgeted = Annotated[dict[str, float], BeforeValidator(_budget)]

@@ -119,7 +119,7 @@ def compress_network(
 ) -> None:
     """Compress `model` as the settings say and write everything into the folder of a run."""
     settings = filled_in(settings, data)
-    counted = checked(model, data)
+    counted = checked(settings, model, data)
     plan = check_plan(settings.plan, counted) if settings.plan is not None else None
     write_text(directory.job, settings.to_toml())
     work = _Work(settings, model, data, directory, tell, team)

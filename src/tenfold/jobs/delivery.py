@@ -44,10 +44,10 @@ def explained(counted: Census) -> Iterator[None]:
         raise with_kept_layers(error, counted) from None
 
 
-def checked(model: nn.Module, data: Splits) -> Census:
+def checked(settings: TrainingSettings, model: nn.Module, data: Splits) -> Census:
     """The network, counted, once it is known to be whole and to classify these images."""
     check_finite(model)
-    return counted_for(model, data)
+    return counted_for(model, data, settings.keep)
 
 
 def loaded(settings: TrainingSettings) -> tuple[Splits, nn.Module]:

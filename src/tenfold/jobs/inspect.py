@@ -99,7 +99,7 @@ def inspect(settings: InspectSettings, progress: Progress = silent) -> Inspectio
         raise DataError("the size of an image is not known: give --data, or --input as in 3x32x32")
     model = network_of(settings, classes=settings.classes, channels=settings.input[0])
     example = torch.zeros(1, *settings.input, dtype=dtype_of(model))
-    return Inspection(settings.arch, census(model, example))
+    return Inspection(settings.arch, census(model, example, settings.keep))
 
 
 def _with_images(settings: InspectSettings, budget: Budget | None, progress: Progress) -> Inspection:
@@ -110,7 +110,7 @@ def _with_images(settings: InspectSettings, budget: Budget | None, progress: Pro
     settings = filled_in(settings, data)
     channels = data.train.images.shape[1]
     model = network_of(settings, classes=len(data.train.classes), channels=channels)
-    counted = counted_for(model, data)
+    counted = counted_for(model, data, settings.keep)
     if budget is None:
         return Inspection(settings.arch, counted)
     prediction = predict(settings, Loaded(model, data, counted), budget, progress)

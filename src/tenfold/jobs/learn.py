@@ -57,7 +57,7 @@ def carry_out(
     data, model = loaded(settings)
     tell("load", 1, 1)
     settings = filled_in(settings.with_values(out=directory.path.absolute()), data)
-    counted = checked(model, data)
+    counted = checked(settings, model, data)
     plan = check_plan(settings.plan, counted) if settings.plan is not None else None
     options = options_of(settings)
     options = replace(options, searching=replace(options.searching, storage=directory.study))

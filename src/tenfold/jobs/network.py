@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -125,14 +126,15 @@ def check_answer(model: nn.Module, data: Splits) -> None:
         )
 
 
-def counted_for(model: nn.Module, data: Splits) -> Census:
-    """The network, counted on an image of `data`, once it is known to classify them.
+def counted_for(model: nn.Module, data: Splits, keep: Sequence[str]) -> Census:
+    """The network, counted on an image of `data`, once it is known to classify them; `keep` as for `census`.
 
     Raises:
         ShapeError: as `check_answer`.
+        PlanError: one of `keep` names no layer.
     """
     check_answer(model, data)
-    return census(model, data.preprocessing.apply(data.train.images[:1]).to(dtype_of(model)))
+    return census(model, data.preprocessing.apply(data.train.images[:1]).to(dtype_of(model)), keep)
 
 
 def dtype_of(model: nn.Module) -> torch.dtype:
@@ -198,6 +200,7 @@ def options_of(settings: NetworkSettings) -> Options:
     """What the pipeline makes of settings that are filled in."""
     options = Options(
         metric=settings.metric,
+        keep=settings.keep,
         calibration=settings.calibration,
         augmentation=Augmentation(padding=settings.padding or 0, flip=bool(settings.flip)),
         workers=settings.workers,

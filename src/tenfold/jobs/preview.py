@@ -62,7 +62,7 @@ def preview(settings: CompressSettings | LearnSettings, progress: Progress = sil
     data = images_of(settings)
     shape = data.train.images.shape[1]
     model = network_of(settings, classes=len(data.train.classes), channels=shape)
-    loaded = Loaded(model, data, counted_for(model, data))
+    loaded = Loaded(model, data, counted_for(model, data, settings.keep))
     counted = loaded.counted
     steps = _steps(settings, len(data.train))
     seconds = sum(count * _step_seconds(model, data, batch) for count, batch in steps)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from itertools import chain
 from math import prod
 from typing import Any
@@ -91,7 +92,7 @@ class _Tally:
     sizes: list[Pair]
 
 
-def census(model: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Census:
+def census(model: nn.Module, example: Tensor | tuple[Tensor, ...], keep: Sequence[str] = ()) -> Census:
     """Count a network by one forward pass in evaluation mode, without gradients.
 
     Args:
@@ -99,6 +100,7 @@ def census(model: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Census:
         example: what the network is called with: one tensor, or a tuple of them, batch first, on the
             device and of the dtype of the network. Only the first image of the batch is used: of the
             first tensor, and of each other tensor with as many rows as that one.
+        keep: names of layers that stay as they are, or patterns of names as of files ("layer1.*").
 
     Returns:
         The layers and the totals, for one image.
@@ -106,12 +108,15 @@ def census(model: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Census:
     Raises:
         ShapeError: the network cannot take the example, or the example is empty.
         UnsupportedLayerError: a layer is lazy: the forward pass would change the network.
+        PlanError: one of `keep` names no layer.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(1, 4, 3, bias=False), nn.Flatten(), nn.Linear(4 * 6 * 6, 10))
         >>> counted = census(net, torch.zeros(2, 1, 8, 8))
         >>> counted.params, counted.macs, counted.layer("0").sizes
         (1486, 2736, ((8, 8),))
+        >>> [layer.name for layer in census(net, torch.zeros(2, 1, 8, 8), keep=["2"]).factorisable]
+        ['0']
     """
     for name, tensor in chain(model.named_parameters(), model.named_buffers()):
         if is_lazy(tensor):
@@ -129,7 +134,7 @@ def census(model: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Census:
             raise ShapeError(
                 f"the network cannot be called with an input of shape {shapes}: {error}"
             ) from error
-    aliases, kept = shared_names(model), keep_reasons(model)
+    aliases, kept = shared_names(model), {**_asked_for(keep, layers.values()), **keep_reasons(model)}
     infos = tuple(
         _info(module, name, tally, aliases.get(name, ()), kept.get(name, ""))
         for (module, name), tally in zip(layers.items(), tallies.values(), strict=True)
@@ -152,6 +157,21 @@ def check_finite(model: nn.Module) -> None:
             raise NonFiniteError(
                 f"{name}: {bad:,} of {tensor.numel():,} numbers are NaN or infinite: repair the checkpoint"
             )
+
+
+def _asked_for(keep: Sequence[str], names: Collection[str]) -> dict[str, str]:
+    """The layers that stay because somebody said so: name -> reason."""
+    for pattern in keep:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise PlanError(
+                f"keep {pattern!r}: no layer of this network is called so; {nearest(pattern, names)}"
+            )
+    return {
+        name: f"asked for by keep {pattern}"
+        for pattern in keep
+        for name in names
+        if fnmatchcase(name, pattern)
+    }
 
 
 def _counts(module: nn.Module) -> bool:

@@ -127,7 +127,7 @@ class _Learning:
         self._network = copy.deepcopy(self.material.original)
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._measuring = Measuring(self.material, self.session.team, self.session.progress)
-        self._census = self._measuring.counted(self._network)
+        self._census = self._measuring.counted_before()
         self._layers = {x.name: x for x in prepare(self._network, self._census, {}, metric="plain")}
         self._rest, _ = hold_out(data.train, len(self.material.held_out), seed=options.seed)
         self._per_epoch = max(len(self._rest) // min(self.learning.training.batch_size, len(self._rest)), 1)

@@ -63,8 +63,16 @@ class Measuring:
     tell: Progress
 
     def counted(self, model: nn.Module) -> Census:
-        """A network, counted on an image."""
-        return census(model, self.material.data.preprocessing.apply(self.material.images[:1]))
+        """A network of chains, counted on an image."""
+        return census(model, self._example())
+
+    def counted_before(self) -> Census:
+        """The original, counted on an image, with what the options keep."""
+        return census(self.material.original, self._example(), self.material.options.keep)
+
+    def _example(self) -> Tensor:
+        """One image, as a network takes it."""
+        return self.material.data.preprocessing.apply(self.material.images[:1])
 
     def accuracy(self, model: nn.Module, done: int) -> float:
         """Percent of the test images, the `done`-th network of two."""

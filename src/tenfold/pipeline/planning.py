@@ -141,7 +141,7 @@ def surveyed(
 ) -> Survey:
     """The network, counted, and its layers with their metric."""
     check_finite(model)
-    counted = census(model, preprocessing.apply(images[:1]))
+    counted = census(model, preprocessing.apply(images[:1]), options.keep)
     names = [layer.name for layer in counted.factorisable]
     tell("statistics", 0, 1)
     channels, height, width = images.shape[1:]

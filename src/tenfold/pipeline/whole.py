@@ -201,7 +201,7 @@ class _Whole:
         """What there is to tell."""
         original, made = self.material.original, mending.made
         measuring = Measuring(self.material, self.team, self.tell)
-        counted, smaller = measuring.counted(original), measuring.counted(made)
+        counted, smaller = measuring.counted_before(), measuring.counted(made)
         with watch.phase("evaluate"):
             before, after = measuring.accuracy(original, 0), measuring.accuracy(made, 1)
             last = None if mending.last is None else measuring.accuracy_with(made, mending.last, after)

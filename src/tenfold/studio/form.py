@@ -215,6 +215,7 @@ _LABELS = {
     "arch": "Network",
     "out": "Run directory",
     "plan": "Plan file",
+    "keep": "Layers to keep",
     "mu": "Penalty (mu)",
     "std": "Standard deviation",
 }
