@@ -18,10 +18,10 @@ results/solvers.json; what is there is not run again.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -32,12 +32,14 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import tensorly
 import torch
 from safetensors.torch import load_file
 from tensorly.decomposition import parafac, partial_tucker
 from torch import Tensor
 
+import runs
 import tenfold
 from tenfold.algebra.block_term import block_term, deflation_start, grown_start, random_start
 from tenfold.algebra.metric import Metric, plain_metric
@@ -104,15 +106,11 @@ def run(only: str, repeat: int) -> None:
             done = subprocess.run(
                 command, env={**os.environ, **threads}, stdout=subprocess.PIPE, check=True, text=True
             )
-            found = {**json.loads(done.stdout), "load": os.getloadavg()[0], **machine()}
+            found = {**json.loads(done.stdout), "load": os.getloadavg()[0], **runs.MACHINE}
             RESULTS.parent.mkdir(exist_ok=True)
             kept = load()
             RESULTS.write_text(json.dumps({**kept, part: [*kept.get(part, []), found]}, indent=1) + "\n")
             print(found, flush=True)
-
-
-def machine() -> dict[str, object]:
-    return {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count()}
 
 
 def measure(name: str, *arguments: str) -> dict[str, float]:
@@ -144,12 +142,8 @@ def tucker(spectrum: str, dtype: str, backend: str) -> dict[str, float]:
     """Seconds over all kernels of VGG-16 and what is left of them, ours and theirs."""
     tensorly.set_backend(backend)
     warnings.filterwarnings("ignore", message="Trying to compute SVD")
-    seconds, left, whole, worst = (
-        {"tenfold": 0.0, "tensorly": 0.0},
-        {"tenfold": 0.0, "tensorly": 0.0},
-        0.0,
-        0.0,
-    )
+    seconds, left = ({"tenfold": 0.0, "tensorly": 0.0} for _ in range(2))
+    whole = worst = 0.0
     for seed, shape in enumerate(VGG):
         exact = kernel(shape, spectrum, seed).to(DTYPES[dtype])
         given = exact if backend == "pytorch" else exact.numpy()
@@ -199,11 +193,7 @@ def cp(who: str, dtype: str) -> dict[str, float]:
         begin = time.process_time()
         sweep(count)
         spent.append(time.process_time() - begin)
-    return {
-        "seconds": (spent[1] - spent[0]) / (many - few),
-        "peak": peak(),
-        "before": before,
-    }
+    return {"seconds": (spent[1] - spent[0]) / (many - few), "peak": peak(), "before": before}
 
 
 def bottlenecks() -> Iterator[tuple[str, int, int, int, int, int]]:
@@ -294,30 +284,16 @@ class Memory:
 
     def _watch(self) -> None:
         while not self._stop.wait(0.1):
-            self.highest = max(self.highest, sum(_resident(pid) for pid in _family(os.getpid())))
+            self.highest = max(self.highest, _resident())
 
 
-def _family(root: int) -> set[int]:
-    """A process and all that it started."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:  # it has ended
-                continue
-    family, size = {root}, 0
-    while size < len(family):
-        size = len(family)
-        family |= {pid for pid, parent in parents.items() if parent in family}
-    return family
-
-
-def _resident(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
-    except OSError:
-        return 0
+def _resident() -> int:
+    """Bytes of this process and of all that it started."""
+    found = 0
+    for process in (me := psutil.Process(), *me.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += process.memory_info().rss
+    return found
 
 
 def starts() -> dict[str, float]:
@@ -409,10 +385,7 @@ def _resnet50_table(results: dict[str, list[dict[str, float]]]) -> str:
 
 
 def _starts_table(results: dict[str, list[dict[str, float]]]) -> str:
-    lines = [
-        "| start | 25 sweeps | s | 200 sweeps | s |",
-        "|---|---|---|---|---|",
-    ]
+    lines = ["| start | 25 sweeps | s | 200 sweeps | s |", "|---|---|---|---|---|"]
     for row in results.get("starts", []):
         for start in STARTS:
             cells = (

@@ -231,11 +231,8 @@ def test_a_plan_that_is_given_is_taken(found):
     plan = Plan({"second": Choice("cp", (5,)), "head": None})
     made = compress(small(), DATA, plan=plan, options=ONE_SHOT)
     assert made.plan == Plan({"first": None, "second": Choice("cp", (5,)), "depthwise": None, "head": None})
-    assert [tuple(stage.weight.shape) for stage in made.model.second] == [
-        (5, 8, 1, 1),
-        (5, 1, 3, 3),
-        (12, 5, 1, 1),
-    ]
+    shapes = [tuple(stage.weight.shape) for stage in made.model.second]
+    assert shapes == [(5, 8, 1, 1), (5, 1, 3, 3), (12, 5, 1, 1)]
     assert isinstance(made.model.first, nn.Conv2d)
     again = compress(small(), DATA, plan=found.plan, options=ONE_SHOT)
     assert equal(again.model, found.model)
@@ -300,17 +297,9 @@ def test_the_table_is_refined_around_the_optimum():
 def test_progress_tells_every_phase_to_its_end():
     told: dict[str, tuple[int, int]] = {}
     options = replace(QUICK, training=Training(epochs=1))
-    compress(
-        small(),
-        DATA,
-        budget=Budget(params=0.5),
-        options=options,
-        session=Session(lambda phase, done, total: told.__setitem__(phase, (done, total))),
-    )
-    assert (
-        list(told) == ["statistics", "candidates", "refine", "fit", "recover", "evaluate"] or "train" in told
-    )
-    assert "train" in told
+    session = Session(lambda phase, done, total: told.__setitem__(phase, (done, total)))
+    compress(small(), DATA, budget=Budget(params=0.5), options=options, session=session)
+    assert list(told) == "statistics candidates refine fit judge recover train evaluate".split()
     assert all(done == total for done, total in told.values())
 
 
