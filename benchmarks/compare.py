@@ -21,7 +21,7 @@ from pathlib import Path
 import comparison_plots
 import comparison_tables
 import learning
-from comparison_rows import BAYES, PEER, PEER_RECOVERED, PLANNED, Cell, measured
+from comparison_rows import BAYES, IN_CYCLES, PEER, PEER_RECOVERED, PLANNED, Cell, measured
 
 import runs
 
@@ -83,8 +83,9 @@ def run(cell: Cell, seed: int, *, busy: bool) -> None:
 def words(cell: Cell, seed: int) -> list[str]:
     """The options of `tenfold compress` for a cell."""
     options = ["--budget", f"params={1 / cell.ratio}", "--seed", str(seed), *named(cell.network)]
-    if cell.way == BAYES:
-        return [*options, "--method", "btd-bayes", "--epochs", str(cell.epochs)]
+    if cell.way in (BAYES, IN_CYCLES):
+        cycles = "3" if cell.way == IN_CYCLES else "1"
+        return [*options, "--method", "btd-bayes", "--epochs", str(cell.epochs), "--cycles", cycles]
     if cell.epochs:
         options += ["--method", "btd-bayes", "--selector", "allocation"]
     return [*options, "--scheme", cell.way, "--epochs", str(cell.epochs)]

@@ -16,6 +16,7 @@ __all__ = [
     "BAYES",
     "DEFAULT",
     "EPOCHS",
+    "IN_CYCLES",
     "PEER",
     "PEER_RECOVERED",
     "PLANNED",
@@ -26,7 +27,7 @@ __all__ = [
 ]
 
 SCHEMES = ("svd", "tucker", "cp", "tt", "tt-tucker", "btd")
-DEFAULT, BAYES = "btd", "ranks by Bayes"
+DEFAULT, BAYES, IN_CYCLES = "btd", "ranks by Bayes", "ranks by Bayes, 3 cycles"
 PEER, PEER_RECOVERED = "tensorly-torch CP", "tensorly-torch CP + recovery"
 EPOCHS = 30  # of a fine-tuning
 _RATIOS = {
@@ -36,7 +37,7 @@ _RATIOS = {
     "vgg": (3.0, 5.0),
 }
 _FINE = {"resnet20": (3.0, 6.8, 13.7), "resnet32": (3.0,), "resnet56": (5.0,), "vgg": (5.0,)}
-_SAID = {"--selector allocation": DEFAULT}
+_SAID = {"--selector allocation": DEFAULT, "--cycles 1": BAYES}
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Row:
 
 _PLANS = (
     (0, _RATIOS, (PEER, PEER_RECOVERED, *SCHEMES)),
-    (EPOCHS, _FINE, (PEER, *SCHEMES, BAYES)),
+    (EPOCHS, _FINE, (PEER, *SCHEMES, BAYES, IN_CYCLES)),
 )
 PLANNED = tuple(
     Cell(network, ratio, way, epochs)
@@ -146,10 +147,10 @@ def _peer(network: str, ratio: float, found: dict) -> Iterator[tuple[Cell, Row]]
 
 
 def _fine_tuned() -> Iterator[tuple[Cell, Row]]:
-    """Of finetune.py; options that choose the ranks in another way are another way."""
+    """Of finetune.py; options that choose the ranks or train in another way are another way."""
     for key, found in runs.load("finetune").items():
         network, ratio, *_ = key.split()
-        way = next((way for words, way in _SAID.items() if words in key), BAYES)
+        way = next((way for words, way in _SAID.items() if words in key), IN_CYCLES)
         yield Cell(network, float(ratio[:-1]), way, found["epochs"]), row_of(found)
 
 

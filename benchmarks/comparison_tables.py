@@ -13,8 +13,19 @@ import ablations
 import learning
 import numpy as np
 import published
+import samplers
 import speed
-from comparison_rows import BAYES, DEFAULT, PEER, PEER_RECOVERED, PLANNED, SCHEMES, Cell, Row
+from comparison_rows import (
+    BAYES,
+    DEFAULT,
+    IN_CYCLES,
+    PEER,
+    PEER_RECOVERED,
+    PLANNED,
+    SCHEMES,
+    Cell,
+    Row,
+)
 
 import runs
 
@@ -30,10 +41,16 @@ TITLES = {
     "resnet56": "ResNet-56",
     "vgg": "VGG, Fashion-MNIST",
 }
+ABLATIONS = ("scheme", "selector", "schedule", "distillation")
 _EMPTY = "-"
 _NOWHERE = "in no cell that is measured"
 _ABSENT = {
     "learned": "Not measured yet: `TENFOLD_DATA=FOLDER python benchmarks/learning.py run`.",
+    **dict.fromkeys(
+        [f"cifar-{name}" for name in ABLATIONS],
+        "Not measured yet: `TENFOLD_DATA=FOLDER python benchmarks/ablations.py run`.",
+    ),
+    "cifar-samplers": "Not measured yet: `TENFOLD_DATA=FOLDER python benchmarks/samplers.py run`.",
     "speed": "Not measured yet, since all else on the machine must rest: `python benchmarks/speed.py run`.",
 }
 _MARK = "<!-- {} of benchmarks/compare.py{} -->"
@@ -56,6 +73,8 @@ def tables(known: Measured) -> dict[str, str]:
         "behind": behind(known),
         "published": published.as_table(),
         "metric": ablations.table("metric"),
+        **{f"cifar-{name}": ablations.table(name) for name in ABLATIONS},
+        "cifar-samplers": samplers.table(runs.load("samplers")),
         "speed": speed.table(runs.load("speed")) if runs.load("speed") else "",
         "learned": learned(),
     }
@@ -135,16 +154,17 @@ def costs(known: Measured, columns: Sequence[str] = tuple(_COLUMNS)) -> str:
 def behind(known: Measured) -> str:
     """Where tenfold's default keeps less, computes more than another way, or is slower than the original."""
     less, more, slow = [], [], []
+    own = (DEFAULT, BAYES, IN_CYCLES)
     for cell, rows in known.items():
         ours = known.get(replace(cell, way=DEFAULT), [])
-        if ours and cell.way not in (DEFAULT, BAYES) and accuracy(rows) > accuracy(ours):
+        if ours and cell.way not in own and accuracy(rows) > accuracy(ours):
             less.append(
                 f"{accuracy(ours):.2f} % against {accuracy(rows):.2f} % of {said(cell.way)} ({where(cell)})"
             )
         if ours and cell.way == PEER and (rows[0].macs or math.inf) < ours[0].macs:
             more.append(f"{ours[0].macs / 1e6:.1f} against {rows[0].macs / 1e6:.1f} M ({where(cell)})")
         speeds = [row.faster for row in rows if row.faster]
-        if cell.way in (DEFAULT, BAYES) and speeds and round(statistics.median(speeds), 2) < 1:
+        if cell.way in own and speeds and round(statistics.median(speeds), 2) < 1:
             slow.append(f"{statistics.median(speeds):.2f}x ({where(cell)})")
     even = at_equal_macs(known)
     return "\n".join((
