@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from display import hidden_display, pixels_of, screenshot
+from dragging import start_dragging
 from packages import bare_root, run_in, write_digits, write_run
 from tenfold.core.errors import ExportError
 from tenfold.packaging import frozen
@@ -197,7 +198,7 @@ def test_a_protected_window_without_python(contents: Contents, root: Path, tmp_p
     package = write_package("desktop", contents, root / "window", options)
     assert not list(package.rglob("model.onnx"))
     names = {path.name.rpartition("-")[0] for path in (package / "LICENSES").iterdir()}
-    assert {"cryptography", "argon2-cffi", "argon2-cffi-bindings", "cffi"} <= names
+    assert {"cryptography", "argon2-cffi", "argon2-cffi-bindings", "cffi", "tkinterdnd2"} <= names
     command = [f"/window/{NAME}", "--image", "/images/0000.png", "--passphrase-stdin"]
     assert run_in(root, *command, stdin=f"{PASSPHRASE}\n").returncode == 0
     assert "wrong passphrase" in run_in(root, *command, stdin="wrong\n").stderr
@@ -215,6 +216,8 @@ def test_a_protected_window_without_python(contents: Contents, root: Path, tmp_p
         for keys in (["mousemove", "180", "93", "click", "1", "type", PASSPHRASE], ["key", "Return"]):
             subprocess.run(["xdotool", *keys], env=environment, check=True)
         _await(display, FIRST, 500)  # the bar of the likeliest class
+        drag = start_dragging(display, (200, 200), Path("/images/0001.png"))
+        assert drag.communicate(timeout=180)[0] == "copy"
         assert process.poll() is None
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from display import hidden_display, pixels_of, screenshot
+from dragging import start_dragging
 from packages import write_digits, write_folder, write_run
 from tenfold.packaging.options import PackOptions
 from tenfold_runner.classify import Classifier
@@ -123,6 +124,27 @@ def test_what_is_no_image_is_said_in_the_window(root: tk.Tk, program: Program, t
     wait(root, lambda: "cannot be read as an image" in program.said["text"])
     assert texts(program) == []
     assert not program.work.busy
+
+
+def test_images_are_dropped_on_it(root: tk.Tk, program: Program, display: str, images: list[Path]) -> None:
+    dropped = [path.rename(path.with_name(f"größte {{{path.name}")) for path in images[:2]]
+    wait(root, lambda: program.winfo_viewable() == 1)
+    drag = start_dragging(display, (200, 200), *dropped)
+    wait(root, lambda: drag.poll() is not None)
+    assert drag.communicate()[0] == "copy"
+    wait(root, lambda: not program.work.busy and texts(program) != [])
+    assert program.name["text"] == f"{dropped[0].name}   (1 of 2)"
+    assert program.latency["text"].endswith("ms in the network")
+
+
+def test_a_folder_that_is_dropped_becomes_a_table(
+    root: tk.Tk, program: Program, images: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = images[0].parent / "classes.csv"
+    monkeypatch.setattr("tkinter.filedialog.asksaveasfilename", lambda **_: str(table))
+    program.take([images[0].parent])
+    wait(root, table.exists)
+    assert len(table.read_text().splitlines()) == 1 + len(images)
 
 
 def test_a_folder_becomes_a_table_while_the_window_lives(

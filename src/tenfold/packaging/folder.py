@@ -15,10 +15,13 @@ from tenfold.packaging.licences import put_licences
 from tenfold.packaging.options import PackOptions
 from tenfold_runner.protect import ENCRYPTED, encrypt
 
-__all__ = ["NEEDED", "NEEDED_PROTECTED", "build_folder", "put_contents"]
+__all__ = ["NEEDED", "NEEDED_PROTECTED", "NEEDED_WINDOW", "build_folder", "put_contents"]
 
 NEEDED = ("numpy", "onnxruntime", "pillow")
 """What the runner imports."""
+
+NEEDED_WINDOW = ("tkinterdnd2",)
+"""What its window imports to let files be dropped."""
 
 NEEDED_PROTECTED = ("argon2-cffi", "cryptography")
 """What it imports to open a protected network."""
@@ -45,7 +48,8 @@ def build_folder(contents: Contents, folder: Path, options: PackOptions) -> None
     source = Path(tenfold_runner.__file__).parent
     shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "__main__.py").write_text(_START, encoding="utf-8", newline="\n")
-    needed = _requirements(NEEDED if options.passphrase is None else (*NEEDED, *NEEDED_PROTECTED))
+    ciphers = () if options.passphrase is None else NEEDED_PROTECTED
+    needed = _requirements((*NEEDED, *NEEDED_WINDOW, *ciphers))
     (folder / "requirements.txt").write_text("".join(f"{line}\n" for line in needed), newline="\n")
     put_licences(("tenfold",), folder)
 

@@ -15,7 +15,7 @@ from PIL import Image
 import tenfold_runner
 from tenfold.core.errors import ExportError
 from tenfold.packaging.contents import Contents, card_text
-from tenfold.packaging.folder import NEEDED, NEEDED_PROTECTED, put_contents
+from tenfold.packaging.folder import NEEDED, NEEDED_PROTECTED, NEEDED_WINDOW, put_contents
 from tenfold.packaging.freezing import ENDING, answer_of, check_pyinstaller, freeze, system_libraries
 from tenfold.packaging.icon import write_system_icon
 from tenfold.packaging.licences import put_licences, put_python_licence
@@ -61,13 +61,16 @@ def build_desktop(contents: Contents, folder: Path, options: PackOptions) -> Non
     """Put a program with a window, which also runs in a terminal, into `folder`.
 
     Raises:
-        ExportError: PyInstaller or Tk is not installed, or PyInstaller fails.
+        ExportError: PyInstaller, Tk or tkinterdnd2 is not installed, or PyInstaller fails.
     """
     if importlib.util.find_spec("_tkinter") is None:
         raise ExportError(
             "a package with a window needs Tk, which this Python was built without: install it "
             "(Debian: apt install python3-tk) or pack --target cli"
         )
+    for name in NEEDED_WINDOW:
+        if importlib.util.find_spec(name) is None:
+            raise ExportError(f"a package with a window needs {name}: pip install 'tenfold[pack]'")
     _build(contents, folder, options, window=True)
 
 
@@ -127,7 +130,7 @@ def _build(contents: Contents, folder: Path, options: PackOptions, *, window: bo
         else:
             shutil.copytree(made, folder, symlinks=True, dirs_exist_ok=True)
         put_system_licences(system_libraries(order.work), folder)
-    put_licences(("tenfold", *NEEDED, "pyinstaller"), folder)
+    put_licences(("tenfold", *NEEDED, *(NEEDED_WINDOW if window else ()), "pyinstaller"), folder)
     put_python_licence(folder)
     if options.passphrase is not None:
         put_licences((*NEEDED_PROTECTED, "argon2-cffi-bindings", "cffi"), folder)

@@ -15,6 +15,7 @@ from tenfold_runner.images import SUFFIXES
 from tenfold_runner.package import Package, no_window
 from tenfold_runner.table import Progress, write_table
 from tenfold_runner.window.bars import Bars
+from tenfold_runner.window.drop import take_files
 from tenfold_runner.window.login import Login
 from tenfold_runner.window.picture import SIDE, preview
 from tenfold_runner.window.style import dress
@@ -109,7 +110,7 @@ class Program(ttk.Frame):
         self._shown: tk.PhotoImage | None = None  # Tk itself keeps no reference
         self.work = Work(self, self._busy)
         self._buttons = self._tools()
-        self._left()
+        self._left("open an image, or drop one here" if take_files(self, self.take) else "open an image")
         self._right()
         self._bottom()
         self.columnconfigure(1, weight=1)
@@ -124,6 +125,15 @@ class Program(ttk.Frame):
             return
         self._files, self._place = list(files), 0
         self._classify()
+
+    def take(self, dropped: Sequence[Path]) -> None:
+        """Open images that were dropped; a folder becomes a table, once it is said where to write it."""
+        if self.work.busy:
+            return
+        if len(dropped) == 1 and dropped[0].is_dir():
+            self.after_idle(self._choose_table, dropped[0])  # who dropped it waits for an answer
+        elif dropped:
+            self.open(dropped)
 
     def back(self) -> None:
         """The image before."""
@@ -142,13 +152,16 @@ class Program(ttk.Frame):
     def choose_folder(self) -> None:
         """Ask for a folder of images and a table to write."""
         folder = filedialog.askdirectory(parent=self, title="Folder of images", mustexist=True)
-        if not folder:
-            return
+        if folder:
+            self._choose_table(Path(folder))
+
+    def _choose_table(self, folder: Path) -> None:
+        """Ask for a table to write about a folder."""
         table = filedialog.asksaveasfilename(
             parent=self, title="Table to write", defaultextension=".csv", initialfile="classes.csv"
         )
         if table:
-            self.tabulate(Path(folder), Path(table))
+            self.tabulate(folder, Path(table))
 
     def tabulate(self, folder: Path, table: Path) -> None:
         """Classify a folder into a CSV file."""
@@ -258,14 +271,14 @@ class Program(ttk.Frame):
             button.pack(side="left", padx=(0, 6))
         return buttons
 
-    def _left(self) -> None:
-        """The image, its name and its time."""
+    def _left(self, hint: str) -> None:
+        """The image, its name and its time; `hint` stands there until there is one."""
         frame = ttk.Frame(self)
         frame.grid(row=1, column=0, sticky="n", padx=(0, 16))
         holder = ttk.Frame(frame, width=SIDE, height=SIDE, relief="groove")
         holder.pack_propagate(False)
         holder.pack()
-        self.picture = ttk.Label(holder, text="open an image", anchor="center")
+        self.picture = ttk.Label(holder, text=hint, anchor="center")
         self.picture.pack(expand=True, fill="both")
         self.name = ttk.Label(frame, text="", wraplength=SIDE, justify="center")
         self.name.pack(pady=(6, 0))
