@@ -21,7 +21,7 @@ from pathlib import Path
 import comparison_plots
 import comparison_tables
 import learning
-from comparison_rows import BAYES, IN_CYCLES, PEER, PEER_RECOVERED, PLANNED, Cell, measured
+from comparison_rows import BAYES, PEER, PEER_RECOVERED, PLANNED, Cell, measured
 
 import runs
 
@@ -55,7 +55,7 @@ def main() -> None:
 
 def missing() -> list[Cell]:
     """Cells that nothing is known of; a run of tensorly-torch's CP fills two."""
-    known = measured()
+    known = {cell.planned for cell in measured()}
     return [cell for cell in PLANNED if cell not in known and cell.way != PEER_RECOVERED]
 
 
@@ -67,7 +67,8 @@ def wanted(only: str) -> list[Cell]:
 def run(cell: Cell, seed: int, *, busy: bool) -> None:
     """Measure a cell, unless this seed of it is known."""
     key = f"{cell.name}, seed {seed}"
-    if key in runs.load("compare") or seed < len(measured().get(cell, ())):
+    seeds = [len(rows) for known, rows in measured().items() if known.planned == cell]
+    if key in runs.load("compare") or seed < max(seeds, default=0):
         return
     print(key, flush=True)
     if cell.way == PEER:
@@ -83,9 +84,8 @@ def run(cell: Cell, seed: int, *, busy: bool) -> None:
 def words(cell: Cell, seed: int) -> list[str]:
     """The options of `tenfold compress` for a cell."""
     options = ["--budget", f"params={1 / cell.ratio}", "--seed", str(seed), *named(cell.network)]
-    if cell.way in (BAYES, IN_CYCLES):
-        cycles = "3" if cell.way == IN_CYCLES else "1"
-        return [*options, "--method", "btd-bayes", "--epochs", str(cell.epochs), "--cycles", cycles]
+    if cell.way == BAYES:
+        return [*options, "--method", "btd-bayes", "--epochs", str(cell.epochs)]
     if cell.epochs:
         options += ["--method", "btd-bayes", "--selector", "allocation"]
     return [*options, "--scheme", cell.way, "--epochs", str(cell.epochs)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import mean
 
 import matplotlib as mpl
-from comparison_rows import BAYES, DEFAULT, IN_CYCLES, PEER, PEER_RECOVERED, SCHEMES, Cell, Row
+from comparison_rows import BAYES, DEFAULT, PEER, PEER_RECOVERED, SCHEMES, Cell, Row
 from comparison_tables import TITLES, said
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,8 +22,8 @@ __all__ = ["standing_alone", "write"]
 Measured = dict[Cell, list[Row]]
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
-WAYS = (DEFAULT, PEER_RECOVERED, PEER, BAYES, IN_CYCLES, *(scheme for scheme in SCHEMES if scheme != DEFAULT))
-MARKERS = dict(zip(WAYS, "os^Dhv<>P*", strict=True))
+WAYS = (DEFAULT, PEER_RECOVERED, PEER, BAYES, *(scheme for scheme in SCHEMES if scheme != DEFAULT))
+MARKERS = dict(zip(WAYS, "os^Dv<>P*", strict=True))
 COLOURS = {way: SERIES[number % len(SERIES)] for number, way in enumerate(WAYS)}
 AXES = {
     "params": COSTS["params"],
@@ -70,7 +70,7 @@ def panel(axes: Axes, known: Measured, network: str, cost: str) -> None:
         places = [value for row in rows if (value := getattr(row, cost)) is not None]
         if cell.network == network and places:
             height = mean(row.accuracy for row in rows)
-            lines.setdefault((cell.way, cell.epochs), []).append((mean(places), height))
+            lines.setdefault((cell.method, cell.epochs), []).append((mean(places), height))
     if not lines:
         axes.text(0.5, 0.5, "not measured yet", transform=axes.transAxes, ha="center", color=MUTED)
         axes.set(xlabel=AXES[cost], xticks=(), yticks=())

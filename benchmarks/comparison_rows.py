@@ -16,7 +16,6 @@ __all__ = [
     "BAYES",
     "DEFAULT",
     "EPOCHS",
-    "IN_CYCLES",
     "PEER",
     "PEER_RECOVERED",
     "PLANNED",
@@ -27,7 +26,7 @@ __all__ = [
 ]
 
 SCHEMES = ("svd", "tucker", "cp", "tt", "tt-tucker", "btd")
-DEFAULT, BAYES, IN_CYCLES = "btd", "ranks by Bayes", "ranks by Bayes, 3 cycles"
+DEFAULT, BAYES = "btd", "ranks by Bayes"
 PEER, PEER_RECOVERED = "tensorly-torch CP", "tensorly-torch CP + recovery"
 EPOCHS = 30  # of a fine-tuning
 _RATIOS = {
@@ -37,7 +36,6 @@ _RATIOS = {
     "vgg": (3.0, 5.0),
 }
 _FINE = {"resnet20": (3.0, 6.8, 13.7), "resnet32": (3.0,), "resnet56": (5.0,), "vgg": (5.0,)}
-_SAID = {"--selector allocation": DEFAULT, "--cycles 1": BAYES}
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,8 @@ class Cell:
     Attributes:
         network: name of the zoo, or "vgg": that of `networks.py`, on Fashion-MNIST.
         ratio: how many times fewer parameters are asked for.
-        way: a scheme under tenfold's allocation, or one of the constants above.
+        way: a scheme under tenfold's allocation, or one of the constants above; what else differs in its
+            training stands behind a comma.
         epochs: of fine-tuning; 0 is one shot, without labels.
     """
 
@@ -55,6 +54,16 @@ class Cell:
     ratio: float
     way: str
     epochs: int
+
+    @property
+    def method(self) -> str:
+        """The way, whatever differs in its training."""
+        return self.way.partition(",")[0]
+
+    @property
+    def planned(self) -> Cell:
+        """The cell of the plan that this one answers."""
+        return replace(self, way=self.method)
 
     @property
     def name(self) -> str:
@@ -91,7 +100,7 @@ class Row:
 
 _PLANS = (
     (0, _RATIOS, (PEER, PEER_RECOVERED, *SCHEMES)),
-    (EPOCHS, _FINE, (PEER, *SCHEMES, BAYES, IN_CYCLES)),
+    (EPOCHS, _FINE, (PEER, *SCHEMES, BAYES)),
 )
 PLANNED = tuple(
     Cell(network, ratio, way, epochs)
@@ -112,7 +121,7 @@ def measured() -> dict[Cell, list[Row]]:
     for cell, rows in found.items():
         found[cell] = [replace(row, original=before.get(cell.network)) for row in rows]
     order = {cell: number for number, cell in enumerate(PLANNED)}
-    return dict(sorted(found.items(), key=lambda pair: order.get(pair[0], len(order))))
+    return dict(sorted(found.items(), key=lambda pair: order.get(pair[0].planned, len(order))))
 
 
 def row_of(found: dict, accuracy: str = "accuracy") -> Row:
@@ -150,8 +159,15 @@ def _fine_tuned() -> Iterator[tuple[Cell, Row]]:
     """Of finetune.py; options that choose the ranks or train in another way are another way."""
     for key, found in runs.load("finetune").items():
         network, ratio, *_ = key.split()
-        way = next((way for words, way in _SAID.items() if words in key), IN_CYCLES)
-        yield Cell(network, float(ratio[:-1]), way, found["epochs"]), row_of(found)
+        yield Cell(network, float(ratio[:-1]), _way(key), found["epochs"]), row_of(found)
+
+
+def _way(key: str) -> str:
+    """How the ranks were chosen, and what else the options change of the training."""
+    way = DEFAULT if "--selector allocation" in key else BAYES
+    changed = ["" if "--cycles 1" in key else "3 cycles"]
+    changed += [f"batches of {size}" for size in re.findall(r"--batch (\d+)", key)]
+    return ", ".join([way, *filter(None, changed)])
 
 
 def _own() -> Iterator[tuple[Cell, Row]]:

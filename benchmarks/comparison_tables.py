@@ -15,17 +15,7 @@ import numpy as np
 import published
 import samplers
 import speed
-from comparison_rows import (
-    BAYES,
-    DEFAULT,
-    IN_CYCLES,
-    PEER,
-    PEER_RECOVERED,
-    PLANNED,
-    SCHEMES,
-    Cell,
-    Row,
-)
+from comparison_rows import BAYES, DEFAULT, PEER, PEER_RECOVERED, PLANNED, SCHEMES, Cell, Row
 
 import runs
 
@@ -154,17 +144,16 @@ def costs(known: Measured, columns: Sequence[str] = tuple(_COLUMNS)) -> str:
 def behind(known: Measured) -> str:
     """Where tenfold's default keeps less, computes more than another way, or is slower than the original."""
     less, more, slow = [], [], []
-    own = (DEFAULT, BAYES, IN_CYCLES)
     for cell, rows in known.items():
         ours = known.get(replace(cell, way=DEFAULT), [])
-        if ours and cell.way not in own and accuracy(rows) > accuracy(ours):
+        if ours and cell.method not in (DEFAULT, BAYES) and accuracy(rows) > accuracy(ours):
             less.append(
                 f"{accuracy(ours):.2f} % against {accuracy(rows):.2f} % of {said(cell.way)} ({where(cell)})"
             )
         if ours and cell.way == PEER and (rows[0].macs or math.inf) < ours[0].macs:
             more.append(f"{ours[0].macs / 1e6:.1f} against {rows[0].macs / 1e6:.1f} M ({where(cell)})")
         speeds = [row.faster for row in rows if row.faster]
-        if cell.way in own and speeds and round(statistics.median(speeds), 2) < 1:
+        if cell.method in (DEFAULT, BAYES) and speeds and round(statistics.median(speeds), 2) < 1:
             slow.append(f"{statistics.median(speeds):.2f}x ({where(cell)})")
     even = at_equal_macs(known)
     return "\n".join((
@@ -215,7 +204,7 @@ def learned() -> str:
 def coverage(known: Measured, epochs: int) -> str:
     """How much of what was planned is there."""
     planned = [cell for cell in PLANNED if bool(cell.epochs) == bool(epochs)]
-    there = sum(cell in known for cell in planned)
+    there = len({cell.planned for cell in known} & set(planned))
     return (
         f"{there} of {len(planned)} planned cells are measured; `python benchmarks/compare.py missing` "
         "prints the command for each of the others."
