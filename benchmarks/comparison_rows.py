@@ -166,7 +166,8 @@ def _way(key: str) -> str:
     """How the ranks were chosen, and what else the options change of the training."""
     way = DEFAULT if "--selector allocation" in key else BAYES
     changed = ["" if "--cycles 1" in key else "3 cycles"]
-    changed += [f"batches of {size}" for size in re.findall(r"--batch (\d+)", key)]
+    for option, said in (("batch", "batches of"), ("rate", "rate")):
+        changed += [f"{said} {value}" for value in re.findall(rf"--{option} (\S+)", key)]
     return ", ".join([way, *filter(None, changed)])
 
 

@@ -221,7 +221,8 @@ def said(way: str) -> str:
     """The way as a heading says it."""
     if way in (PEER, PEER_RECOVERED):
         return way
-    return "tenfold" if way == DEFAULT else f"tenfold, {way}"
+    method, comma, changed = way.partition(", ")
+    return f"tenfold{comma}{changed}" if method == DEFAULT else f"tenfold, {way}"
 
 
 def titled(network: str, original: float | None) -> str:
