@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import tkinter.font as tkfont
 from tkinter import messagebox
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from studio_samples import PASSWORD, QUICK, failed
 from tenfold.config import settings_of
 from tenfold.studio.accounts import Accounts
+from tenfold.studio.curves import LiveCurve
 from tenfold.studio.errors import StorageError
 from tenfold.studio.form import METHODS, Form
 from tenfold.studio.manual import articles
@@ -121,6 +123,7 @@ def test_every_setting_is_a_field_and_an_article(user):
             user.look(0)
             assert user.window.shell.page == "manual"
             assert user.page.key == setting.name
+            assert user.page.table.bbox(setting.name)  # it is in view
             assert setting.help.split(":")[0][:30] in user.page.text.get("1.0", "end")
             user.window.open("new")
     manual = user.open("manual")
@@ -175,15 +178,43 @@ def test_all_can_be_reached_on_a_small_screen(user):
     for key in PAGES:
         page = user.open(key)
         user.look(0.3)
-        edge = user.window.winfo_rootx() + 640
         low = user.window.winfo_rooty() + 480
-        for widget in seen(page):
-            if widget.winfo_class() == "TButton" and str(widget.cget("text")):
-                right = widget.winfo_rootx() + min(widget.winfo_width(), widget.winfo_reqwidth())
-                assert right <= edge, (key, widget.cget("text"))
-                assert widget.winfo_width() >= 0.9 * widget.winfo_reqwidth(), (key, widget.cget("text"))
+        for tab in tabs(page) or [page]:
+            if tab is not page:
+                tab.master.select(tab)
+            user.look(0.3)
+            for widget in seen(page):
+                # a packer takes what it has no room for off the screen
+                hidden = [x for x in widget.winfo_children() if is_laid_out(x) and not x.winfo_ismapped()]
+                assert not hidden, (key, list(map(str, hidden)))
+                if widget.winfo_class() in ("TButton", "TEntry", "TCombobox"):
+                    right = widget.winfo_rootx() + min(widget.winfo_width(), widget.winfo_reqwidth())
+                    assert right <= end_of_room(widget), (key, str(widget))
+                if widget.winfo_class() == "TButton" and str(widget.cget("text")):
+                    assert widget.winfo_width() >= 0.9 * widget.winfo_reqwidth(), (key, widget.cget("text"))
         named = [x for x in user.window.shell._bar.winfo_children() if x.winfo_class() == "TButton"]
         assert all(button.winfo_rooty() + button.winfo_height() <= low for button in named)
+
+
+def tabs(page):
+    """What the tabs of a page show."""
+    books = [widget for widget in seen(page) if widget.winfo_class() == "TNotebook"]
+    shown = [(book, tab) for book in books for tab in book.tabs() if book.tab(tab, "state") == "normal"]
+    return [book.nametowidget(tab) for book, tab in shown]
+
+
+def is_laid_out(widget):
+    """Whether a widget has a place in what it stands in, other than behind a tab."""
+    return widget.winfo_manager() in ("pack", "grid", "place")
+
+
+def end_of_room(widget):
+    """Where what a widget stands in ends on the right, and all that this stands in."""
+    ends = []
+    while widget.master is not None:
+        widget = widget.master
+        ends.append(widget.winfo_rootx() + widget.winfo_width())
+    return min(ends)
 
 
 def test_the_tab_key_goes_from_top_to_bottom(user):
@@ -218,15 +249,40 @@ def test_no_text_is_cut_off_on_a_screen_of_many_pixels(tmp_path, surroundings, m
         monkeypatch.setenv("DISPLAY", display.name)
         user = User.at(tmp_path / "data")
         user.begin()
+        user.window.store.accounts.add(user.window.session, "Grace")
+        user.window.store.queue.add(user.window.session, "export", {"run": "nowhere"})
+        filled = {"accounts": lambda x: x.users.exists("Grace"), "jobs": lambda x: x.table.get_children()}
         for key in PAGES:
             page = user.open(key)
+            if key in filled:
+                user.until(lambda key=key, page=page: filled[key](page))
             user.look(0.5)
             labels = [widget for widget in seen(page) if widget.winfo_class() == "TLabel"]
             assert labels
             for label in labels:
                 room = label.master.winfo_width() - label.winfo_x()
                 assert label.winfo_reqwidth() <= room, (key, label.cget("text"))
+            for table in (widget for widget in seen(page) if widget.winfo_class() == "Treeview"):
+                check_cells(table)
+        curves = user.open("jobs")._curves
+        curves.show(LiveCurve("training", "Fine-tuning", (1, 2, 3), (0.0123, 0.1, 0.5), (0.0015, 0.1, 0.2)))
+        left, top, right, bottom = curves.bbox("all")
+        assert 0 <= left < right <= curves.winfo_width()
+        assert 0 <= top < bottom <= curves.winfo_height()
         user.leave()
+
+
+def check_cells(table):
+    """No title, time or state of a table is wider than its column."""
+    font = tkfont.nametofont("TkDefaultFont", root=table)
+    for place, name in enumerate(table.cget("columns")):
+        if name in table.cget("displaycolumns"):
+            texts = [
+                table.heading(name, "text"),
+                *(table.item(x, "values")[place] for x in table.get_children()),
+            ]
+            for text in texts:
+                assert font.measure(text) < table.column(name, "width"), text
 
 
 def test_keys_open_pages(user):
@@ -254,6 +310,48 @@ def test_the_window_is_found_as_it_was_left(user, tmp_path):
     assert (user.window.winfo_width(), user.window.winfo_height()) == (800, 600)
     assert user.window.theme_mode == "dark"
     assert "登录" in user.texts()
+
+
+def test_another_language_keeps_the_form_the_page_and_the_lock(user):
+    user.begin()
+    user.open("new").parameters.form.set("epochs", "77")
+    user.open("manual", key="smoothing")
+    user.window.use_language("zh")
+    user.until(lambda: user.page.key == "smoothing")
+    assert user.window.shell.page == "manual"
+    assert user.window.shell.pages["new"].parameters.form.text("epochs") == "77"
+    user.window.lock()
+    user.window.use_language("en")
+    assert isinstance(user.window._screen, LockScreen)
+    user.until(lambda: "Unlock" in user.texts())
+    user.fill(password=PASSWORD)
+    user.press()
+    user.until_in()
+    assert user.window.shell.page == "manual"
+    assert user.window.shell.pages["new"].parameters.form.text("epochs") == "77"
+    user.window.log_out()
+    user.log_in("Ada", PASSWORD)
+    user.until_in()
+    assert user.window.shell.page == "new"
+    assert user.page.parameters.form.text("epochs") == "0"
+
+
+def test_numbers_that_are_none_are_refused(user):
+    user.begin()
+    page = user.open("accounts")
+    user.until(lambda: page._at_once.get() == "1")
+    (book,) = (widget for widget in page.winfo_children() if widget.winfo_class() == "TNotebook")
+    book.select(next(tab for tab in book.tabs() if book.tab(tab, "text") == "Settings"))
+    user.look()
+    _minutes, jobs = (x for x in seen(page) if x.winfo_class() == "TButton" and x.cget("text") == "Set")
+    for text in ("inf", "2.5", "many"):
+        page._at_once.set(text)
+        jobs.invoke()
+        assert user.told == f"'{text}' is no number; type one."
+    page._at_once.set("2")
+    jobs.invoke()
+    user.until(lambda: user.told == "Saved.")
+    assert user.window.store.queue.at_once == 2
 
 
 def test_without_a_display_there_is_one_clear_error(tmp_path, surroundings):

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
+import psutil
 import pytest
 from PIL import Image
 
-from packages import write_run
+from display import pixels_of, screenshot
+from packages import write_int8, write_run
 from tenfold.packaging.targets import TARGETS
+from tenfold.runs.directory import RunDirectory
 from tenfold.studio import packages
 from tenfold.studio.ui import package as module
 from tenfold_runner.errors import PassphraseError
 from tenfold_runner.package import Package
+from tenfold_runner.window.style import GROUND
 
 pytestmark = pytest.mark.slow
 
@@ -72,6 +78,52 @@ def test_a_package_is_made_and_tried(user, page, run):
     assert "%" in tried(user, page)
 
 
+def test_a_program_with_a_window_is_made_and_started(user, page, display):
+    page.target.set("desktop")
+    page._obey()
+    package = packed(user, page)
+    assert pixels_of(screenshot(display.name), GROUND) < 1000
+    user.button("Try it here", page).invoke()
+    user.until(lambda: user.told and "News" not in user.told)
+    assert user.told == "Started."
+    (program,) = (x for x in psutil.Process().children() if Path(x.exe()).parent == package.path)
+    try:
+        user.until(lambda: pixels_of(screenshot(display.name), GROUND) > 50_000)
+        assert program.is_running()
+    finally:
+        program.kill()
+        program.wait()
+
+
+def test_a_program_that_ends_at_once_says_why(user, page):
+    package = packed(user, page)
+    page.package = replace(package, target="desktop")
+    program = package.path / "program"
+    program.write_text("#!/bin/sh\necho no libxcb >&2\nexit 2\n" + "#" * 60_000)
+    program.chmod(0o755)
+    user.button("Try it here", page).invoke()
+    user.until(lambda: user.told and "News" not in user.told)
+    assert user.told == "no libxcb"
+
+
+@pytest.mark.usefixtures("image")
+def test_the_network_in_8_bits_is_packed(user, page, run):
+    page._int8.set(True)
+    user.button("Pack", page).invoke()
+    user.until(lambda: page._number is not None)
+    user.until(lambda: page._number is None)
+    assert page.package is None
+    assert f"make it with: tenfold export {run} --int8" in str(page._outcome.cget("text"))
+    write_int8(RunDirectory(run))
+    package = packed(user, page)
+    assert Package.open(package.path).network() == RunDirectory(run).int8_onnx.read_bytes()
+    assert "%" in tried(user, page)
+    page.target.set("native")
+    page._obey()
+    user.look()
+    assert not page._eight.winfo_ismapped()
+
+
 @pytest.mark.usefixtures("image")
 def test_a_passphrase_protects_a_package_and_is_kept_nowhere(user, page, run, tmp_path):
     protection = page.protection
@@ -119,6 +171,7 @@ def test_the_targets_and_their_wishes_are_those_of_the_command_line():
     for wish, shown in (
         ("one_file", module._ONE_FILE),
         ("icon", module._ICON),
+        ("int8", module._INT8),
         ("passphrase", module._PROTECTED),
     ):
         assert set(shown) == {target.name for target in TARGETS.values() if wish in target.obeys}

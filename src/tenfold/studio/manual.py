@@ -1,4 +1,4 @@
-"""The manual: an article on each setting, made from the settings schema, and the pages on the methods."""
+"""The manual: an article on each setting, made from the settings schema, and pages of the docs."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ _JOBS: Mapping[str, type[NetworkSettings]] = {
     "inspect": InspectSettings,
 }
 _PAGES = Path(__file__).parent / "pages"
+_LOGIN = Path(__file__).parent / "login.md"
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,11 @@ class _Described:
 
 
 def articles() -> tuple[Article, ...]:
-    """All of the manual, in the language in use: the methods first, then settings page by page."""
-    pages = tuple(Article(f"method/{path.stem}", *_read(path)) for path in page_files())
-    return pages + tuple(setting_article(name) for name in _described())
+    """All of the manual, in the language in use: the methods, settings page by page, and the login."""
+    *methods, login = page_files()
+    pages = tuple(Article(f"method/{path.stem}", *_read(path, _("Methods"))) for path in methods)
+    settings = tuple(setting_article(name) for name in _described())
+    return (*pages, *settings, Article("page/login", *_read(login, _("Accounts"))))
 
 
 def setting_article(name: str) -> Article:
@@ -111,8 +114,9 @@ def settings_page() -> str:
 
 
 def page_files() -> list[Path]:
-    """The pages on the methods, as they ship: those of docs/methods, the first one first."""
-    return sorted(_PAGES.glob("*.md"), key=lambda path: (path.stem != "index", path.stem))
+    """The pages as they ship: those of docs/methods, the first one first, and the one on the login."""
+    methods = sorted(_PAGES.glob("*.md"), key=lambda path: (path.stem != "index", path.stem))
+    return [*methods, _LOGIN]
 
 
 LEAD = (
@@ -195,7 +199,7 @@ def _need(name: str, values: tuple[str, ...] | None) -> str:
     return f"`{name}` {_('above 0')}" if values is None else f"`{name}` = {' | '.join(values)}"
 
 
-def _read(path: Path) -> tuple[str, str, str]:
+def _read(path: Path, group: str) -> tuple[str, str, str]:
     """Title, group and text of a page."""
     head, _rest, text = path.read_text(encoding="utf-8").partition("\n")
-    return head.lstrip("# ").strip(), _("Methods"), text.strip() + "\n"
+    return head.lstrip("# ").strip(), group, text.strip() + "\n"

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ TARGETS: Mapping[str, str] = {
 
 _PATH = "package: "
 _PROGRAM_BYTES = 50_000  # smaller executables are scripts and libraries
+_FAILS_WITHIN_S = 3.0  # a program that cannot open its window
+
+_started: list[subprocess.Popen[bytes]] = []  # not ours to end; a Popen that is dropped would complain
 
 
 @dataclass(frozen=True)
@@ -111,21 +115,40 @@ def _python() -> str | None:
 
 
 def start(package: Package) -> None:
-    """Start a program with a window; it goes on when this one ends.
+    """Start a program with a window; it goes on when this one ends. Waits until it has not failed at once.
 
     Raises:
-        StudioError: it does not start.
+        StudioError: it does not start, or ends with an error; what it said is in the message.
     """
-    try:
-        subprocess.Popen(
-            program_of(package),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise StudioError(f"cannot start {package.path}: {error.strerror}; make the package again") from None
+    with tempfile.TemporaryFile() as said:  # a pipe that nobody reads would stop it once it is full
+        try:
+            program = subprocess.Popen(
+                program_of(package),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise _no_start(package, error) from None
+        try:
+            ended = program.wait(_FAILS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            _started[:] = [program, *(other for other in _started if other.poll() is None)]
+            return
+        if ended:
+            said.seek(0)
+            raise StudioError(_last_words(said.read().decode(errors="replace"), ended))
+
+
+def _no_start(package: Package, error: OSError) -> StudioError:
+    """The system refuses to start it."""
+    return StudioError(f"cannot start {package.path}: {error.strerror}; make the package again")
+
+
+def _last_words(said: str, status: int) -> str:
+    """What a program said before it ended."""
+    return said.strip() or f"the program ended with {status}"
 
 
 def classify(package: Package, image: Path, passphrase: str | None = None) -> str:
@@ -152,9 +175,9 @@ def classify(package: Package, image: Path, passphrase: str | None = None) -> st
             check=False,
         )
     except OSError as error:
-        raise StudioError(f"cannot start {package.path}: {error.strerror}; make the package again") from None
+        raise _no_start(package, error) from None
     if ended.returncode:
-        raise StudioError(ended.stderr.strip() or f"the program ended with {ended.returncode}")
+        raise StudioError(_last_words(ended.stderr, ended.returncode))
     return ended.stdout.strip()
 
 

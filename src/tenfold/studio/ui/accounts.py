@@ -5,7 +5,7 @@ from __future__ import annotations
 import tkinter as tk
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import ttkbootstrap as ttk
 
@@ -15,7 +15,7 @@ from tenfold.studio.errors import AccountError
 from tenfold.studio.language import _
 from tenfold.studio.sessions import Session
 from tenfold.studio.ui.login import PasswordForm, change_password
-from tenfold.studio.ui.page import Page, buttons, fit_columns, heading, wrap
+from tenfold.studio.ui.page import Page, buttons, fit_columns, flow, heading, wrap
 from tenfold.studio.wording import clock_time
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ __all__ = ["AccountsPage"]
 _USERS = {"name": 150, "kind": 120, "state": 250, "login": 150, "created": 150}
 _RECORD = {"time": 150, "name": 150, "what": 260, "outcome": 260}
 _LINES = 500
+
+_Number = TypeVar("_Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -164,17 +166,16 @@ class AccountsPage(Page):
         row.pack(side="bottom", fill="x", pady=(4, 8))
         self._new_name = tk.StringVar(self)
         self._kind = tk.BooleanVar(self)
-        ttk.Label(row, text=_("New account")).pack(side="left", padx=(0, 8))
+        title = ttk.Label(row, text=_("New account"))
         entry = ttk.Entry(row, textvariable=self._new_name, width=22)
-        entry.pack(side="left", padx=(0, 8))
-        ttk.Checkbutton(row, text=_("administrator"), variable=self._kind).pack(side="left", padx=(0, 8))
+        kind = ttk.Checkbutton(row, text=_("administrator"), variable=self._kind)
         add = ttk.Button(
             row,
             text=_("Add"),
             bootstyle="primary",
             command=lambda: self.add(self._new_name.get(), administrator=self._kind.get()),
         )
-        add.pack(side="left")
+        flow(row, [title, entry, kind, add])
         entry.bind("<Return>", lambda _event: add.invoke())
 
     def _make_settings(self, book: ttk.Notebook) -> None:
@@ -197,12 +198,12 @@ class AccountsPage(Page):
 
     def _save_minutes(self) -> None:
         """How long a screen stays open."""
-        minutes = _number(self._minutes.get())
+        minutes = _number(self._minutes.get(), float)
         self.ask_store(lambda: self.store.accounts.set_idle_minutes(self.session, minutes), self._saved)
 
     def _save_at_once(self) -> None:
         """How many jobs run."""
-        count = int(_number(self._at_once.get()))
+        count = _number(self._at_once.get(), int)
         self.ask_store(lambda: self.store.queue.set_at_once(self.session, count), self._saved)
 
     def _saved(self, _done: None) -> None:
@@ -238,9 +239,9 @@ def _table(master: tk.Misc, columns: dict[tuple[str, int], str]) -> ttk.Treeview
     table = ttk.Treeview(
         frame, columns=[name for name, _width in columns], show="headings", height=6, selectmode="browse"
     )
-    for (name, width), title in columns.items():
+    for (name, _width), title in columns.items():
         table.heading(name, text=title, anchor="w")
-        table.column(name, width=width, minwidth=60, anchor="w")
+        table.column(name, minwidth=60, anchor="w")
     fit_columns(table, dict(columns.keys()))
     bar = ttk.Scrollbar(frame, command=table.yview)
     table.configure(yscrollcommand=bar.set)
@@ -249,14 +250,14 @@ def _table(master: tk.Misc, columns: dict[tuple[str, int], str]) -> ttk.Treeview
     return table
 
 
-def _number(text: str) -> float:
+def _number(text: str, kind: Callable[[str], _Number]) -> _Number:
     """A number that was typed.
 
     Raises:
-        AccountError: it is none.
+        AccountError: it is none of that kind.
     """
     try:
-        return float(text)
+        return kind(text)
     except ValueError:
         raise AccountError(_("{text} is no number; type one.").format(text=repr(text))) from None
 

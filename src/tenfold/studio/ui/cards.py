@@ -9,7 +9,7 @@ import ttkbootstrap as ttk
 from tenfold.core.report import Report
 from tenfold.reporting.measures import MEASURES, Measure, compared, written
 from tenfold.studio.language import _
-from tenfold.studio.ui.page import TITLE_FONT
+from tenfold.studio.ui.page import TITLE_FONT, scaled
 
 __all__ = ["Cards"]
 
@@ -37,7 +37,7 @@ class Cards(ttk.Frame):
 
     def _arrange(self, width: int) -> None:
         """Lay the cards out."""
-        columns = max(1, min(len(self._cards), width // _WIDTH))
+        columns = max(1, min(len(self._cards), width // scaled(self, _WIDTH)))
         if columns == self._columns:
             return
         self._columns = columns
@@ -79,8 +79,10 @@ class _Card(ttk.LabelFrame):
 
 def _change(measure: Measure, before: float | None, after: float | None) -> str:
     """How the second compares with the first."""
-    if measure.points or not before or not after:
-        return compared(before, after, points=measure.points)
+    if measure.points and before is not None and after is not None:
+        return f"{after - before:+.2f} {_('points')}"
+    if not before or not after:
+        return compared(before, after)
     if after <= before:
         return f"{before / after:.2f} x {_('smaller')}"
     return f"{after / before:.2f} x {_('larger')}"

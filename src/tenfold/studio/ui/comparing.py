@@ -12,6 +12,7 @@ import ttkbootstrap as ttk
 from tenfold.core.errors import TenfoldError
 from tenfold.studio.jobs import Job
 from tenfold.studio.language import _
+from tenfold.studio.ui.page import scaled
 from tenfold.studio.ui.runs import finished
 from tenfold.studio.wording import clock_time
 
@@ -37,7 +38,9 @@ class Comparing(ttk.Frame):
         panes = ttk.Panedwindow(self, orient="horizontal")
         left = ttk.Frame(panes)
         self.runs = ttk.Treeview(left, show="tree", selectmode="extended", height=6)
-        self.runs.column("#0", width=265)
+        self.runs.bind("<Shift-Up>", lambda _event: self._extend(self.runs.prev))
+        self.runs.bind("<Shift-Down>", lambda _event: self._extend(self.runs.next))
+        self.runs.column("#0", width=scaled(self, 265))
         self.button = ttk.Button(
             left, text=_("Compare chosen runs"), bootstyle="primary-outline", command=self._start
         )
@@ -64,18 +67,27 @@ class Comparing(ttk.Frame):
         self.table.delete(*self.table.get_children())
         self.table.configure(columns=[str(number) for number in range(len(names))])
         for number, name in enumerate(names):
-            width = 130 if number else 260
+            width = scaled(self, 130 if number else 260)
             self.table.heading(str(number), text=name, anchor="e" if number else "w")
-            least = 80 if number else width  # a measure is not cut off for the sake of its figures
+            least = scaled(self, 80) if number else width  # no measure is cut off for its figures
             self.table.column(str(number), width=width, minwidth=least, anchor="e" if number else "w")
         rows = [*comparison.measures, *(row for row in comparison.settings if row.differs)]
         for row in rows:
             values = [f"{text} *" if place in row.best else text for place, text in enumerate(row.values)]
             self.table.insert("", "end", values=(row.title, *values))
 
+    def _extend(self, beside: Callable[[str], str]) -> str:
+        """Choose one more, with the keyboard."""
+        row = beside(self.runs.focus())
+        if row:
+            self.runs.selection_add(row)
+            self.runs.focus(row)
+            self.runs.see(row)
+        return "break"
+
     def _start(self) -> None:
         """Compare what is chosen."""
         chosen = [self._paths[row] for row in self.runs.selection()]
         if len(chosen) < 2:
-            raise TenfoldError(_("Choose two runs at least, with Ctrl and a click."))
+            raise TenfoldError(_("Choose two runs at least: Ctrl and a click, or Shift and an arrow key."))
         self._compare(chosen)

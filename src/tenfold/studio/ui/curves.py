@@ -10,10 +10,12 @@ import ttkbootstrap as ttk
 
 from tenfold.studio.curves import LiveCurve, thinned
 from tenfold.studio.language import _
+from tenfold.studio.ui.page import scaled
 
 __all__ = ["Curves"]
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 76, 72, 34, 26
+_HEIGHT = 210  # see `scaled`, as for all pixels here
+_MARGINS = (76, 72, 34, 26)  # left, right, top, bottom
 _TICKS = 4
 _APART = 28  # pixels between two numbers of an axis, at least
 _WIDE = 8.0  # largest by smallest value from which an axis is better logarithmic
@@ -24,7 +26,8 @@ class Curves(tk.Canvas):
 
     def __init__(self, master: tk.Misc) -> None:
         """Nothing to see yet."""
-        super().__init__(master, height=210, highlightthickness=0)
+        super().__init__(master, height=scaled(master, _HEIGHT), highlightthickness=0)
+        self._left, self._right, self._top, self._bottom = (scaled(master, size) for size in _MARGINS)
         self._curve: LiveCurve | None = None
         self.bind("<Configure>", lambda _event: self._draw())
         self.winfo_toplevel().bind("<<ModeChanged>>", lambda _event: self._draw(), add="+")
@@ -47,9 +50,10 @@ class Curves(tk.Canvas):
         curve = self._curve
         if curve is None or not curve.steps:
             text = _("Losses and learning rates appear here once something is trained.")
-            self.create_text(_LEFT, _TOP, text=text, anchor="nw", fill=self._muted)
+            room = max(1, self.winfo_width() - 2 * self._left)
+            self.create_text(self._left, self._top, text=text, anchor="nw", fill=self._muted, width=room)
             return
-        room = max(60, self.winfo_width() - _LEFT - _RIGHT)
+        room = max(60, self.winfo_width() - self._left - self._right)
         self._draw_axes(curve)
         curve = thinned(curve, room)
         self._line(curve.steps, self._scaled(curve.rates, zero=True), self._rate, (5, 3))
@@ -61,11 +65,13 @@ class Curves(tk.Canvas):
 
     def _draw_axes(self, curve: LiveCurve) -> None:
         """Frame, titles and numbers."""
-        right, bottom = self.winfo_width() - _RIGHT, self.winfo_height() - _BOTTOM
+        right, bottom = self.winfo_width() - self._right, self.winfo_height() - self._bottom
         self._first, self._last = curve.steps[0], max(curve.steps[-1], curve.steps[0] + 1)
-        corners = [(_LEFT, _TOP), (_LEFT, bottom), (right, bottom), (right, _TOP)]
+        corners = [(self._left, self._top), (self._left, bottom), (right, bottom), (right, self._top)]
         self.create_line(corners, fill=self._muted)
-        self.create_text(_LEFT, 4, text=_(curve.title), anchor="nw", fill=self._ink, font="TkCaptionFont")
+        self.create_text(
+            self._left, 4, text=_(curve.title), anchor="nw", fill=self._ink, font="TkCaptionFont"
+        )
         places = (
             (_("loss"), self._loss),
             (_("learning rate"), self._rate),
@@ -76,11 +82,11 @@ class Curves(tk.Canvas):
             item = self.create_text(x, 6, text=title, anchor="ne", fill=colour)
             x = self.bbox(item)[0] - 16
         low, high, logarithmic = _range(curve.losses)
-        ticks = max(1, min(_TICKS, (bottom - _TOP) // _APART))
+        ticks = max(1, min(_TICKS, (bottom - self._top) // scaled(self, _APART)))
         for part in range(ticks + 1):
-            y = bottom - part * (bottom - _TOP) / ticks
+            y = bottom - part * (bottom - self._top) / ticks
             value = low * (high / low) ** (part / ticks) if logarithmic else low + part * (high - low) / ticks
-            self.create_text(_LEFT - 6, y, text=f"{value:.3g}", anchor="e", fill=self._muted)
+            self.create_text(self._left - 6, y, text=f"{value:.3g}", anchor="e", fill=self._muted)
             rate = part * max(curve.rates) / ticks
             self.create_text(right + 6, y, text=f"{rate:.2g}", anchor="w", fill=self._muted)
         for part in range(_TICKS + 1):
@@ -99,13 +105,13 @@ class Curves(tk.Canvas):
 
     def _x(self, step: float) -> float:
         """Where a step is."""
-        room = self.winfo_width() - _LEFT - _RIGHT
-        return _LEFT + room * (step - self._first) / (self._last - self._first)
+        room = self.winfo_width() - self._left - self._right
+        return self._left + room * (step - self._first) / (self._last - self._first)
 
     def _y(self, height: float) -> float:
         """Where a height is."""
-        bottom = self.winfo_height() - _BOTTOM
-        return bottom - height * (bottom - _TOP)
+        bottom = self.winfo_height() - self._bottom
+        return bottom - height * (bottom - self._top)
 
     def _line(
         self, steps: Sequence[int], heights: Sequence[float], colour: str, dash: tuple[int, ...]

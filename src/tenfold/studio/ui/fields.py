@@ -13,6 +13,7 @@ from tenfold.config import Setting
 from tenfold.core.plan import Budget
 from tenfold.studio.form import text_of
 from tenfold.studio.language import _
+from tenfold.studio.ui.page import flow
 
 __all__ = ["Editor", "Told", "editor_for"]
 
@@ -178,13 +179,15 @@ class _Budget:
         self._texts: dict[str, _Typed] = {}
         names = list(Budget(params=1).as_dict())
         titles = (_("Parameters"), _("MACs"), _("Bytes"), _("Latency, ms"))
+        pairs: list[tk.Widget] = []
         boxes: list[tk.Widget] = []
-        for place, (name, title) in enumerate(zip(names, titles, strict=True)):
+        for name, title in zip(names, titles, strict=True):
             self._texts[name] = _Typed(master, lambda _text: told(self._text()))
-            ttk.Label(frame, text=title).grid(row=0, column=place, sticky="w", padx=(0, 10))
-            box = ttk.Entry(frame, textvariable=self._texts[name], width=11)
-            box.grid(row=1, column=place, sticky="w", padx=(0, 10))
-            boxes.append(box)
+            pairs.append(ttk.Frame(frame))
+            ttk.Label(pairs[-1], text=title).pack(anchor="w")
+            boxes.append(ttk.Entry(pairs[-1], textvariable=self._texts[name], width=11))
+            boxes[-1].pack(anchor="w")
+        flow(frame, pairs)
         self.widget: tk.Widget = frame
         self.focus: tk.Widget = boxes[0]
 

@@ -65,6 +65,10 @@ class JobsPage(Page):
         self._wanted = asked.get("number", self._wanted)
         self.tick()
 
+    def kept(self) -> dict[str, Any]:
+        """The job that is chosen."""
+        return {"number": self._chosen_number()}
+
     def tick(self) -> None:
         """Ask for news, unless the last answer is still to come."""
         if self._asking:
@@ -218,11 +222,9 @@ class JobsPage(Page):
             frame, columns=list(_COLUMNS), show="headings", height=5, selectmode="browse"
         )
         fit_columns(self.table, shown)
-        for (name, width), title in zip(_COLUMNS.items(), titles, strict=True):
+        for name, title in zip(_COLUMNS, titles, strict=True):
             self.table.heading(name, text=title, anchor="w")
-            self.table.column(
-                name, width=width, minwidth=40, stretch=name in ("what", "progress"), anchor="w"
-            )
+            self.table.column(name, minwidth=40, stretch=name in ("what", "progress"), anchor="w")
         bar = ttk.Scrollbar(frame, command=self.table.yview)
         self.table.configure(yscrollcommand=bar.set)
         bar.pack(side="right", fill="y")

@@ -14,7 +14,7 @@ from tenfold.core.errors import TenfoldError
 from tenfold.studio.errors import SessionError, ThrottledError
 from tenfold.studio.language import LANGUAGES, _
 from tenfold.studio.sessions import Session
-from tenfold.studio.ui.page import TITLE_FONT
+from tenfold.studio.ui.page import TITLE_FONT, scaled
 
 if TYPE_CHECKING:
     from tenfold.studio.ui.window import Window
@@ -64,7 +64,7 @@ class PasswordForm(ttk.Frame):
             entry.bind("<Return>", lambda _event: self.button.invoke())
             entry.bind("<KP_Enter>", lambda _event: self.button.invoke())
             self.fields[name] = entry
-        self.message = ttk.Label(self, bootstyle="danger", wraplength=_WRAP, justify="left")
+        self.message = ttk.Label(self, bootstyle="danger", wraplength=scaled(self, _WRAP), justify="left")
         self.message.pack(anchor="w", fill="x", pady=(8, 0))
         self.button.lift()  # made first, it would come before the fields in the order of the Tab key
         self.button.pack(anchor="e", pady=(8, 0))
@@ -102,7 +102,9 @@ class _Screen(ttk.Frame):
         self.card.place(relx=0.5, rely=0.45, anchor="center")
         ttk.Label(self.card, text="tenfold studio", font=TITLE_FONT, bootstyle="primary").pack(anchor="w")
         ttk.Label(self.card, text=_(self.title), font="TkCaptionFont").pack(anchor="w", pady=(8, 2))
-        self.lead_label = ttk.Label(self.card, text=_(self.lead), wraplength=_WRAP, bootstyle="secondary")
+        self.lead_label = ttk.Label(
+            self.card, text=_(self.lead), wraplength=scaled(self, _WRAP), bootstyle="secondary"
+        )
         self.lead_label.pack(anchor="w")
         self._languages()
 

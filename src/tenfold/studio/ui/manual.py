@@ -11,12 +11,14 @@ from tenfold.studio.form import METHODS
 from tenfold.studio.language import _
 from tenfold.studio.manual import Article, articles, search
 from tenfold.studio.ui.markdown import MarkdownText
-from tenfold.studio.ui.page import Page, heading, select_row
+from tenfold.studio.ui.page import Page, heading, scaled, select_row
 
 if TYPE_CHECKING:
     from tenfold.studio.ui.window import Window
 
 __all__ = ["ManualPage"]
+
+_LIST = 220  # width of the list of articles; see `scaled`
 
 
 class ManualPage(Page):
@@ -50,12 +52,13 @@ class ManualPage(Page):
         panes.pack(fill="both", expand=True)
         frame = ttk.Frame(panes)
         self.table = ttk.Treeview(frame, show="tree", selectmode="browse", height=8)
-        self.table.column("#0", width=220, minwidth=120)
+        self.table.column("#0", width=scaled(self, _LIST), minwidth=scaled(self, 120))
         bar = ttk.Scrollbar(frame, command=self.table.yview)
         self.table.configure(yscrollcommand=bar.set)
         bar.pack(side="right", fill="y")
         self.table.pack(fill="both", expand=True)
         self.table.bind("<<TreeviewSelect>>", lambda _event: self._read())
+        self.table.bind("<Configure>", lambda _event: self._see())
         self._entry.bind("<Down>", lambda _event: self.table.focus_set())
         panes.add(frame, weight=0)
         holder = ttk.Frame(panes)
@@ -74,6 +77,10 @@ class ManualPage(Page):
             select_row(self.table, asked["key"])
         self._entry.focus_set()
 
+    def kept(self) -> dict[str, Any]:
+        """The article that is open."""
+        return {"key": self.key}
+
     def _list(self) -> None:
         """The articles that hold what is searched for, by group."""
         found = search(self.sought.get(), self._articles.values())
@@ -89,6 +96,11 @@ class ManualPage(Page):
             )
             select_row(self.table, wanted)
             self._read()
+
+    def _see(self) -> None:
+        """Bring the chosen article into view: a list that had no height yet could not."""
+        for row in self.table.selection():
+            self.table.see(row)
 
     def _open_first(self) -> None:
         """Go to the best of what was found."""

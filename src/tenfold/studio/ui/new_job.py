@@ -66,6 +66,10 @@ class NewJobPage(Page):
         if "field" in asked:
             self.parameters.open_at(asked["field"])
 
+    def kept(self) -> dict[str, Any]:
+        """The form as it is filled in."""
+        return {"form": self.parameters.form}
+
     def leave(self) -> None:
         """End a preview that is under way."""
         if self._asked is not None:

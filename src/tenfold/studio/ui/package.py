@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tkinter as tk
 import webbrowser
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ __all__ = ["PackagePage"]
 
 _ONE_FILE = ("cli", "desktop")
 _ICON = ("cli", "desktop", "folder", "web")
+_INT8 = ("cli", "desktop", "folder", "web")
 _PROTECTED = ("cli", "desktop", "folder")
 _IMAGES = (("PNG, JPEG", "*.png *.jpg *.jpeg"),)
 
@@ -65,7 +67,7 @@ class PackagePage(Page):
         self._served: Served | None = None
         self.target, self.name = tk.StringVar(self, value="desktop"), tk.StringVar(self)
         self._release, self._icon = tk.StringVar(self, value="1.0.0"), tk.StringVar(self)
-        self._one_file = tk.BooleanVar(self)
+        self._one_file, self._int8 = tk.BooleanVar(self), tk.BooleanVar(self)
         self._make_actions()
         body = ttk.ScrolledFrame(self, auto_hide=False, padding=0)
         body.container.pack(fill="both", expand=True)
@@ -80,6 +82,10 @@ class PackagePage(Page):
         """Offer the runs that are there; take the run `run`."""
         queue, session = self.store.queue, self.session
         self.ask_store(lambda: queue.jobs(session), lambda jobs: self._offer(jobs, asked.get("run")))
+
+    def kept(self) -> dict[str, Any]:
+        """The run that is chosen."""
+        return {"run": self.choice.run}
 
     def tick(self) -> None:
         """Look how the job of this page is."""
@@ -112,6 +118,7 @@ class PackagePage(Page):
             "release": self._release.get().strip() or None,
             "icon": (target in _ICON and self._icon.get().strip()) or None,
             "one_file": target in _ONE_FILE and self._one_file.get(),
+            "int8": target in _INT8 and self._int8.get(),
             "protect": protect,
         }
         queue = self.store.queue
@@ -184,7 +191,7 @@ class PackagePage(Page):
         """Show it."""
         self._asking = False
         job, self.package = seen.job, seen.package
-        spent = f", {duration(job.ended - job.started)}" if job.ended and job.started else ""
+        spent = f", {duration((job.ended or time.time()) - job.started)}" if job.started else ""
         self._state.configure(text=f"{_('Job')} {job.id}: {_(STATES[job.state])}{spent}")
         if job.over:
             self._bar.stop()
@@ -217,7 +224,12 @@ class PackagePage(Page):
     def _obey(self) -> None:
         """Show only wishes that the target heeds."""
         target = self.target.get()
-        wishes = ((self._icon_row, _ICON), (self._one, _ONE_FILE), (self.protection, _PROTECTED))
+        wishes = (
+            (self._icon_row, _ICON),
+            (self._one, _ONE_FILE),
+            (self._eight, _INT8),
+            (self.protection, _PROTECTED),
+        )
         for widget, targets in wishes:
             if target in targets:
                 widget.pack(fill="x", pady=4)
@@ -267,6 +279,9 @@ class PackagePage(Page):
         browse.pack(side="right", before=icon)  # what comes last becomes narrow where there is no room
         self._one = ttk.Checkbutton(
             frame, text=_("One file that unpacks itself at each start"), variable=self._one_file
+        )
+        self._eight = ttk.Checkbutton(
+            frame, text=_("The network in 8 bits, as exported on the page Results"), variable=self._int8
         )
         self.protection = Protection(frame)
 

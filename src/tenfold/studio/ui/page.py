@@ -22,6 +22,7 @@ __all__ = [
     "fit_columns",
     "flow",
     "heading",
+    "scaled",
     "select_row",
     "tab_as_seen",
     "wrap",
@@ -31,7 +32,10 @@ TITLE_FONT = "StudioTitle"
 """Name of the font of titles; the window makes it."""
 
 _GAP = 8  # pixels between two buttons
+_EDGES = 4  # pixels at the sides of a label
 _NARROWEST = 200  # pixels; a text that is broken at less is none
+
+_PIXELS_A_POINT = 96 / 72
 
 _Result = TypeVar("_Result")
 
@@ -56,6 +60,10 @@ class Page(ttk.Frame):
 
     def leave(self) -> None:
         """Called when another page is opened."""
+
+    def kept(self) -> dict[str, Any]:
+        """What `show` is given so that a page made anew, in another language, shows the same."""
+        return {}
 
     @property
     def session(self) -> Session:
@@ -94,7 +102,12 @@ class Page(ttk.Frame):
             then(result)
 
 
-def wrap(label: ttk.Label, *, sides: int = 0) -> None:
+def scaled(widget: tk.Misc, pixels: float) -> int:
+    """Pixels of this screen for those of one that has 96 to the inch; never fewer."""
+    return round(pixels * max(1.0, float(widget.tk.call("tk", "scaling")) / _PIXELS_A_POINT))
+
+
+def wrap(label: ttk.Label, *, sides: int = _EDGES) -> None:
     """Break the text of a label, which fills its place, at its width less the padding of both `sides`."""
     label.bind(
         "<Configure>", lambda event: label.configure(wraplength=max(_NARROWEST, event.width - sides)), add="+"
@@ -122,7 +135,7 @@ def heading(master: tk.Misc, text: str, lead: str = "") -> ttk.Frame:
     return frame
 
 
-def buttons(master: tk.Misc, *commands: tuple[str, str, Callable[[], object]]) -> list[ttk.Button]:
+def buttons(master: ttk.Frame, *commands: tuple[str, str, Callable[[], object]]) -> list[ttk.Button]:
     """Buttons in a row: (text, style, what they do)."""
     made = []
     for text, style, command in commands:
@@ -132,28 +145,46 @@ def buttons(master: tk.Misc, *commands: tuple[str, str, Callable[[], object]]) -
     return made
 
 
-def flow(frame: tk.Misc, widgets: Sequence[tk.Widget]) -> None:
+def flow(frame: ttk.Frame, widgets: Sequence[tk.Widget]) -> None:
     """Lay widgets out in a row, in as many as the width of their frame needs."""
 
     def arrange(width: int) -> None:
-        row, column, used = 0, 0, 0
-        for widget in widgets:
-            wanted = widget.winfo_reqwidth() + _GAP
-            if column and used + wanted - _GAP > width:
-                row, column, used = row + 1, 0, 0
-            widget.grid(row=row, column=column, padx=(0, _GAP), pady=(0, 4), sticky="w")
-            column, used = column + 1, used + wanted
+        y = 0
+        for row in _rows(widgets, width):
+            high, x = max(widget.winfo_reqheight() for widget in row), 0
+            for widget in row:
+                widget.place(x=x, y=y + high // 2, anchor="w")
+                x += widget.winfo_reqwidth() + _GAP
+            y += high + _GAP // 2
+        frame.configure(height=y)
 
     frame.bind("<Configure>", lambda event: arrange(event.width), add="+")
+    for widget in widgets:  # one that becomes wider moves those after it
+        widget.bind("<Configure>", lambda _event: arrange(frame.winfo_width()), add="+")
     arrange(10_000)
 
 
+def _rows(widgets: Sequence[tk.Widget], width: int) -> list[list[tk.Widget]]:
+    """As many widgets a row as there is room for; not the columns of a grid, which all rows share."""
+    rows: list[list[tk.Widget]] = []
+    room = 0
+    for widget in widgets:
+        wanted = widget.winfo_reqwidth()
+        if not rows or wanted > room:
+            rows.append([])
+            room = width
+        rows[-1].append(widget)
+        room -= wanted + _GAP
+    return rows
+
+
 def fit_columns(table: ttk.Treeview, widths: Mapping[str, int]) -> None:
-    """Show as many columns of a table, from the left, as it is wide enough for."""
+    """Show as many columns of a table, from the left, as it is wide enough for; widths as of `scaled`."""
+    here = {name: scaled(table, width) for name, width in widths.items()}
 
     def fit(width: int) -> None:
         room, shown = width, list[str]()
-        for name, wanted in widths.items():
+        for name, wanted in here.items():
             room -= wanted
             if room < 0 and shown:
                 break
@@ -161,7 +192,9 @@ def fit_columns(table: ttk.Treeview, widths: Mapping[str, int]) -> None:
         if tuple(table.cget("displaycolumns")) != tuple(shown):
             table.configure(displaycolumns=shown)
 
-    table.configure(displaycolumns=list(widths))
+    for name, width in here.items():
+        table.column(name, width=width)
+    table.configure(displaycolumns=list(here))
     table.bind("<Configure>", lambda event: fit(event.width), add="+")
 
 

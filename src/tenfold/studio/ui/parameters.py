@@ -12,7 +12,7 @@ import ttkbootstrap as ttk
 from tenfold.studio.form import Field, Form, label
 from tenfold.studio.language import _
 from tenfold.studio.ui.fields import Editor, editor_for
-from tenfold.studio.ui.page import wrap
+from tenfold.studio.ui.page import scaled, wrap
 
 __all__ = ["Parameters"]
 
@@ -154,13 +154,14 @@ class Parameters(ttk.Frame):
         title = ttk.Label(frame, text=_(label(setting.name)), width=20, anchor="w")
         title.grid(row=0, column=0, sticky="nw", pady=(5, 0))
         editor = editor_for(frame, setting, lambda text: self._typed(setting.name, text))
-        editor.widget.grid(row=0, column=1, sticky="w")
+        # boxes that stand beside each other take a second line where there is no room
+        editor.widget.grid(row=0, column=1, sticky="ew" if setting.kind == "budget" else "w")
         ask = ttk.Button(
             frame, text="?", width=2, bootstyle="secondary-link", command=lambda: self._asked(setting.name)
         )
         ask.configure(takefocus=False)  # F1 does the same from the field
         ask.grid(row=0, column=2, sticky="ne", padx=(8, 4))
-        note = ttk.Label(frame, wraplength=_WRAP, justify="left")
+        note = ttk.Label(frame, wraplength=scaled(frame, _WRAP), justify="left")
         note.grid(row=1, column=1, columnspan=2, sticky="ew", pady=(2, 0))
         wrap(note)
         editor.focus.bind("<F1>", lambda _event: self._asked(setting.name))

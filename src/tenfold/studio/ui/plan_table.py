@@ -14,7 +14,7 @@ from tenfold.core.errors import PlanError
 from tenfold.core.plan import Choice, Plan
 from tenfold.core.report import LayerReport
 from tenfold.studio.language import _
-from tenfold.studio.ui.page import fit_columns, wrap
+from tenfold.studio.ui.page import fit_columns, flow, wrap
 
 __all__ = ["PlanTable", "choice_of"]
 
@@ -47,10 +47,10 @@ class PlanTable(ttk.Frame):
         self.table = ttk.Treeview(
             frame, columns=list(_COLUMNS), show="headings", height=6, selectmode="browse"
         )
-        for (name, width), title in zip(_COLUMNS.items(), titles, strict=True):
+        for name, title in zip(_COLUMNS, titles, strict=True):
             left = name in ("layer", "scheme", "rank")
             self.table.heading(name, text=title, anchor="w" if left else "e")
-            self.table.column(name, width=width, minwidth=50, anchor="w" if left else "e")
+            self.table.column(name, minwidth=50, anchor="w" if left else "e")
         fit_columns(self.table, _COLUMNS)
         bar = ttk.Scrollbar(frame, command=self.table.yview)
         self.table.configure(yscrollcommand=bar.set)
@@ -114,17 +114,15 @@ class PlanTable(ttk.Frame):
         """Scheme and rank of the chosen layer, and why it is kept."""
         line = ttk.Frame(self)
         line.pack(side="bottom", fill="x", pady=(8, 0))
-        ttk.Label(line, text=_("Scheme")).pack(side="left", padx=(0, 6))
+        scheme = ttk.Label(line, text=_("Scheme"))
         self._box = ttk.Combobox(line, values=[_("kept"), *_SCHEMES], state="readonly", width=11)
         self._box.bind(
             "<<ComboboxSelected>>", lambda _event: self.scheme.set(("", *_SCHEMES)[self._box.current()])
         )
-        self._box.pack(side="left", padx=(0, 12))
-        ttk.Label(line, text=_("Rank")).pack(side="left", padx=(0, 6))
+        rank = ttk.Label(line, text=_("Rank"))
         entry = ttk.Entry(line, textvariable=self.rank, width=14)
-        entry.pack(side="left", padx=(0, 12))
         button = ttk.Button(line, text=_("Change layer"), bootstyle="secondary-outline", command=self.apply)
-        button.pack(side="left", padx=(0, 12))
+        flow(line, [scheme, self._box, rank, entry, button])
         entry.bind("<Return>", lambda _event: button.invoke())
         self._why = ttk.Label(self, bootstyle="secondary", justify="left")
         self._why.pack(side="bottom", fill="x", pady=(8, 0))

@@ -27,7 +27,6 @@ class Remembered:
         language: one of `tenfold.studio.language.LANGUAGES`.
         expert: whether the form shows the fields for experts.
         name: of the last user.
-        sash: height of the list above what is shown of a job, pixels; 0 for the default.
     """
 
     geometry: str = ""
@@ -36,7 +35,6 @@ class Remembered:
     language: str = "en"
     expert: bool = False
     name: str = ""
-    sash: int = 0
 
     @classmethod
     def load(cls, folder: Path) -> Remembered:

@@ -85,6 +85,10 @@ class ResultsPage(Page):
         queue, session = self.store.queue, self.session
         self.ask_store(lambda: queue.jobs(session), lambda jobs: self._offer(jobs, asked.get("run")))
 
+    def kept(self) -> dict[str, Any]:
+        """The run that is chosen."""
+        return {"run": self.choice.run}
+
     def rerun(self) -> None:
         """Go to a new job with the plan as it was changed."""
         if self._seen is None:
@@ -177,8 +181,9 @@ class ResultsPage(Page):
             row, text=_("Run again with this plan ..."), bootstyle="primary-outline", command=self.rerun
         )
         self._rerun.pack(side="left")
-        self._edited = ttk.Label(row, bootstyle="secondary")
-        self._edited.pack(side="left", padx=12)
+        self._edited = ttk.Label(row, bootstyle="secondary", justify="left")
+        self._edited.pack(side="left", fill="x", expand=True, padx=(12, 0))
+        wrap(self._edited)
         self.plan = PlanTable(frame, self._plan_changed)
         self.plan.pack(fill="both", expand=True)
         book.add(frame, text=_("Plan"))

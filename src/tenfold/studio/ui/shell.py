@@ -80,6 +80,10 @@ class Shell(ttk.Frame):
         self.pages[key].pack(fill="both", expand=True)
         self.pages[key].show(**asked)
 
+    def kept(self) -> list[tuple[str, dict[str, Any]]]:
+        """The form, then the open page: what `open` is given to show them again."""
+        return [(key, self.pages[key].kept()) for key in dict.fromkeys(("new", self.page))]
+
     def refresh(self) -> None:
         """Show the open page anew."""
         self.pages[self.page].show()
@@ -110,6 +114,8 @@ class Shell(ttk.Frame):
 
     def destroy(self) -> None:
         """Let the open page end what it has begun."""
+        if self._after:
+            self.after_cancel(self._after)
         if self.page in self.pages:
             self.pages[self.page].leave()
         super().destroy()

@@ -18,7 +18,7 @@ from tenfold.studio.sessions import Session
 from tenfold.studio.store import Store
 from tenfold.studio.ui.background import Background
 from tenfold.studio.ui.login import ChangeScreen, FirstScreen, LockScreen, LoginScreen
-from tenfold.studio.ui.page import TITLE_FONT
+from tenfold.studio.ui.page import TITLE_FONT, scaled
 from tenfold.studio.ui.remembered import Remembered
 from tenfold.studio.ui.shell import Shell
 
@@ -28,7 +28,6 @@ _TICK_MS = 500
 _SIZE = (1180, 760)
 _SMALLEST = (560, 400)
 _THEMES = {"light": "bootstrap-light", "dark": "bootstrap-dark"}
-_PIXELS_A_POINT = 96 / 72
 
 
 class Window(ttk.App):
@@ -53,6 +52,7 @@ class Window(ttk.App):
         self.user: User | None = None
         self.shell: Shell | None = None
         self._screen: ttk.Frame | None = None
+        self._kept: list[tuple[str, dict[str, Any]]] = []  # what the next shell shows
         self._polling = False
         self.stored = Background(self, self.refuse, threads=1)
         self.slow = Background(self, self.refuse, threads=3)
@@ -77,6 +77,7 @@ class Window(ttk.App):
         """Show the way in."""
         self._forget_shell()
         self.session = self.user = None
+        self._kept = []
         self._show(FirstScreen(self) if self.store.accounts.is_new else LoginScreen(self))
 
     def enter(self, session: Session) -> None:
@@ -94,6 +95,8 @@ class Window(ttk.App):
         self._forget_screen()
         if self.shell is None:
             self.shell = Shell(self)
+            for page, asked in self._kept:
+                self.open(page, **asked)
         self.shell.pack(fill="both", expand=True)
         self.shell.refresh()
 
@@ -142,18 +145,21 @@ class Window(ttk.App):
         self.event_generate("<<ModeChanged>>")
 
     def use_language(self, code: str) -> None:
-        """Show all texts anew in another language."""
+        """Show all texts anew in another language: the same page, the form as it is filled in."""
         if code == self.remembered.language:
             return
         self.remembered.language = code
         use_language(code)
-        page = self.shell.page if self.shell is not None else ""
+        kept = self.shell.kept() if self.shell is not None else self._kept
         self._forget_shell()
-        if self.session is None or self.session.locked:
+        if self.session is None:
             self.show_login()
             return
-        self.enter(self.session)
-        self.open(page)
+        self._kept = kept
+        if self.session.locked:
+            self._show(LockScreen(self))
+        else:
+            self.enter(self.session)
 
     def close(self) -> None:
         """Leave; jobs go on."""
@@ -228,8 +234,7 @@ class Window(ttk.App):
     def _place(self) -> None:
         """Where the window was, as far as the screen has room."""
         screen = (self.winfo_screenwidth(), self.winfo_screenheight())
-        scale = max(1.0, float(self.tk.call("tk", "scaling")) / _PIXELS_A_POINT)
-        width, height = (min(int(size * scale), room) for size, room in zip(_SIZE, screen, strict=True))
+        width, height = (min(scaled(self, size), room) for size, room in zip(_SIZE, screen, strict=True))
         self.minsize(min(_SMALLEST[0], screen[0]), min(_SMALLEST[1], screen[1]))
         self.geometry(f"{width}x{height}")
         with suppress(tk.TclError, ValueError):
