@@ -6,9 +6,9 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +20,11 @@ import tenfold
 from browser import Page, chromium, served
 from tenfold.data.decode import decode_all
 from tenfold.data.source import load_data
+from tenfold.deploy.eight_bits import store_weights
+from tenfold.deploy.quantise import quantise
+from tenfold.deploy.runtime import session
 from tenfold.packaging.contents import Contents
+from tenfold.packaging.options import PackOptions
 from tenfold.packaging.write import write_package
 from tenfold.runs.directory import RunDirectory
 from tenfold.zoo.build import build
@@ -52,11 +56,7 @@ def copied(package: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def page(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """The page of the digits, below a path, ready."""
-    profile = tmp_path_factory.mktemp("profile")
-    with served(package.parent) as (address, _), chromium(profile) as page:
-        page.open(f"{address}web/")
-        ready(page)
-        page.run(ASK)
+    with opened(package.parent, tmp_path_factory.mktemp("profile"), "web/") as page:
         yield page
 
 
@@ -85,16 +85,24 @@ def real_data() -> Path:
     return Path(folder)
 
 
+@contextmanager
+def opened(folder: Path, profile: Path, below: str = "") -> Iterator[Page]:
+    """The page of a package in a browser, ready to be asked."""
+    with served(folder) as (address, _), chromium(profile) as page:
+        page.open(address + below)
+        ready(page)
+        page.run(ASK)
+        yield page
+
+
 def files(images: Tensor) -> list[bytes]:
     """PNG files of (n, channels, height, width), uint8."""
     return [png(Image.fromarray(image.permute(1, 2, 0).squeeze(2).numpy())) for image in images]
 
 
-def check_answers(page: Page, images: Tensor, network: nn.Module, preprocess: Any) -> None:
-    """The page reads the same tensors, bit for bit, and gives the probabilities of torch."""
-    inputs = preprocess.apply(images)
-    with torch.no_grad():
-        wanted = network.eval()(inputs).softmax(1).numpy()
+def check_answers(page: Page, images: Tensor, inputs: Tensor, logits: np.ndarray) -> None:
+    """The page reads the same tensors, bit for bit, and gives the same probabilities."""
+    wanted = torch.from_numpy(logits).softmax(1).numpy()
     for file, tensor, probabilities in zip(files(images), inputs, wanted, strict=True):
         assert np.array_equal(array(ask(page, "tensor", file), "<f4"), tensor.flatten().numpy())
         answer = np.array(ask(page, "answer", file))
@@ -102,9 +110,37 @@ def check_answers(page: Page, images: Tensor, network: nn.Module, preprocess: An
         assert np.abs(answer - probabilities).max() < PROBABILITIES
 
 
+@torch.no_grad()
+def by_torch(network: nn.Module, inputs: Tensor) -> np.ndarray:
+    """Logits."""
+    return network.eval()(inputs).numpy()
+
+
 def test_digits_are_answered_as_by_torch(page: Page, run: RunDirectory) -> None:
     data = load_data("digits")
-    check_answers(page, data.test.images[:150], tenfold.load(run.path), data.preprocessing)
+    images = data.test.images[:150]
+    inputs = data.preprocessing.apply(images)
+    check_answers(page, images, inputs, by_torch(tenfold.load(run.path), inputs))
+
+
+@pytest.mark.parametrize("form", ["stored", "computed"])
+def test_eight_bits_are_answered_as_by_onnx_runtime(run: RunDirectory, form: str, tmp_path: Path) -> None:
+    data = load_data("digits")
+    images, file = data.test.images[:150], tmp_path / "int8.onnx"
+    if form == "stored":
+        store_weights(run.onnx, file)
+    else:
+        quantise(run.onnx, file, data.preprocessing.apply(data.train.images[:64]).numpy())
+    card = Contents.of(run).card
+    card = {**card, "after": {**card["after"], "bits": 8, "size_bytes": file.stat().st_size}}
+    contents = Contents(file.read_bytes(), card)
+    folder = write_package("web", contents, tmp_path / "web", PackOptions(int8=True))
+    inputs = data.preprocessing.apply(images)
+    (logits,) = session(file, threads=1).run(None, {"image": inputs.numpy()})
+    with opened(folder, tmp_path / "profile") as page:
+        check_answers(page, images, inputs, logits)
+        assert "32 bits" in text(page, "figures")
+        assert "8 bits" in text(page, "figures")
 
 
 def test_colour_images_are_answered_as_by_torch(package: Path, real_data: Path, tmp_path: Path) -> None:
@@ -116,11 +152,10 @@ def test_colour_images_are_answered_as_by_torch(package: Path, real_data: Path, 
     card = {**card, "classes": data.test.classes, "input": [3, 32, 32], **statistics}
     folder = write_package("web", contents_of(network, card, tmp_path), tmp_path / "web")
     order = torch.randperm(len(data.test), generator=torch.Generator().manual_seed(0))[:100]
-    with served(folder) as (address, _), chromium(tmp_path / "profile") as page:
-        page.open(address)
-        ready(page)
-        page.run(ASK)
-        check_answers(page, data.test.images[order], network, data.preprocessing)
+    images = data.test.images[order]
+    inputs = data.preprocessing.apply(images)
+    with opened(folder, tmp_path / "profile") as page:
+        check_answers(page, images, inputs, by_torch(network, inputs))
 
 
 def test_every_size_is_resampled_with_the_bits_of_pillow(page: Page) -> None:
