@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
 import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 
 from native_builds import zig
+from native_images import BROKEN, KINDS, photo
 from packages import network, run_in, write_digits, write_run
 from tenfold.data.digits import read_digits
 from tenfold.packaging.contents import CARD, Contents, card_text
@@ -108,6 +109,23 @@ def test_other_processors_give_the_same_answers(digits: Built, tmp_path: Path) -
     assert json.loads(done.stdout)["processor"] == "x86-64"
 
 
+def test_the_program_for_windows_gives_the_same_answers_under_wine(digits: Built, tmp_path: Path) -> None:
+    wine = shutil.which("wine64", path="/usr/lib/wine:/usr/bin")
+    assert wine is not None, "no wine64: install the packages of system-packages.txt"
+    images = write_digits(tmp_path / "images", 20)
+    images[0] = images[0].rename(images[0].with_name("größte 写真.png"))
+    names = [str(path.relative_to(tmp_path)) for path in images]
+    told = subprocess.run(
+        [wine, digits.program("windows-x86_64.exe"), "--json", "--logits", *names],
+        cwd=tmp_path,
+        env={**os.environ, "WINEPREFIX": str(tmp_path / "wine"), "WINEDEBUG": "-all"},
+        capture_output=True,
+        check=True,
+    )
+    assert [row["file"] for row in json.loads(told.stdout)] == names
+    _close(_logits(told.stdout), digits.logits(*images))
+
+
 def test_programs_are_small_and_need_nothing(digits: Built) -> None:
     for platform in ("linux-x86_64", "linux-arm64"):
         data = digits.program(platform).read_bytes()
@@ -140,84 +158,6 @@ def test_two_packages_of_one_network_are_equal_and_name_no_folder(digits: Built,
     assert len(names) == 14
 
 
-def _photo(width: int, height: int) -> Image.Image:
-    """Soft colours with noise."""
-    noise = np.random.default_rng(width * height).integers(0, 90, (height, width, 3))
-    slopes = np.add.outer(np.linspace(0, 100, height), np.linspace(0, 65, width))[..., None]
-    return Image.fromarray((noise + slopes).astype(np.uint8))
-
-
-KINDS: dict[str, Callable[[Path], object]] = {
-    "rgb.png": lambda p: _photo(15, 20).save(p),
-    "smaller.png": lambda p: _photo(7, 5).save(p),
-    "larger.png": lambda p: _photo(161, 90).save(p),
-    "wide.png": lambda p: _photo(300, 3).save(p),
-    "tall.png": lambda p: _photo(9, 400).save(p),
-    "narrower.png": lambda p: _photo(12, 64).save(p),
-    "one pixel.png": lambda p: _photo(1, 1).save(p),
-    "rgba.png": lambda p: _photo(15, 20).convert("RGBA").save(p),
-    "half transparent.png": lambda p: Image.merge(
-        "RGBA", [*_photo(33, 20).split(), _photo(33, 20).split()[0]]
-    ).save(p),
-    "grey.png": lambda p: _photo(33, 20).convert("L").save(p),
-    "grey with alpha.png": lambda p: _photo(33, 20).convert("LA").save(p),
-    "palette.png": lambda p: _photo(33, 20).quantize(200).save(p),
-    "palette of 4 bits.png": lambda p: _photo(33, 20).quantize(13).save(p, bits=4),
-    "palette of 2 bits.png": lambda p: _photo(33, 20).quantize(4).save(p, bits=2),
-    "palette of 1 bit.png": lambda p: _photo(33, 20).quantize(2).save(p, bits=1),
-    "black and white.png": lambda p: _photo(33, 20).convert("1").save(p),
-    "16 bits.png": lambda p: Image.fromarray(np.arange(660, dtype=np.uint16).reshape(20, 33) * 99).save(p),
-    "stored.png": lambda p: _photo(40, 30).save(p, compress_level=0),
-    "small.png": lambda p: _photo(40, 30).save(p, optimize=True),
-    "fixed codes.png": lambda p: p.write_bytes(_png(40, 30, 8, 2, _rows(_photo(40, 30)), zlib.Z_FIXED)),
-    "flat.png": lambda p: Image.new("RGB", (500, 400), (9, 200, 3)).save(p),
-    "rgb of 16 bits.png": lambda p: p.write_bytes(_png(5, 4, 16, 2, (b"\0" + bytes(range(90, 120))) * 4)),
-    "rgb.ppm": lambda p: _photo(33, 20).save(p),
-    "grey.pgm": lambda p: _photo(33, 20).convert("L").save(p),
-    "comment.ppm": lambda p: p.write_bytes(b"P6 # a\n2#b\n 1\n255\n" + bytes(range(100, 106))),
-}
-
-
-def _rows(image: Image.Image) -> bytes:
-    """The lines of a PNG file, each with the filter "none"."""
-    return b"".join(b"\0" + row.tobytes() for row in np.asarray(image))
-
-
-def _chunk(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
-
-def _png(
-    width: int,
-    height: int,
-    bits: int,
-    colour: int,
-    rows: bytes,
-    strategy: int = zlib.Z_DEFAULT_STRATEGY,
-    laced: int = 0,
-) -> bytes:
-    """A PNG file made by hand."""
-    packer = zlib.compressobj(strategy=strategy)
-    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, laced)
-    return _of_packed(header, packer.compress(rows) + packer.flush())
-
-
-def _of_packed(header: bytes, packed: bytes) -> bytes:
-    """A PNG file of data that are packed already, in two chunks."""
-    half = len(packed) // 2
-    chunks = (
-        _chunk(b"IHDR", header),
-        _chunk(b"IDAT", packed[:half]),
-        _chunk(b"IDAT", packed[half:]),
-        _chunk(b"tEXt", b"a\0b"),
-        _chunk(b"IEND", b""),
-    )
-    return b"".join((b"\x89PNG\r\n\x1a\n", *chunks))
-
-
-TWO_PIXELS = struct.pack(">IIBBBBB", 2, 1, 8, 0, 0, 0, 0)
-
-
 @pytest.mark.parametrize("name", KINDS)
 def test_pixels_become_numbers_as_pillow_makes_them(
     digits: Built, colours: Built, tmp_path: Path, name: str
@@ -225,34 +165,6 @@ def test_pixels_become_numbers_as_pillow_makes_them(
     KINDS[name](tmp_path / name)
     for built in (digits, colours):
         _close(built.logits(tmp_path / name), built.expected(tmp_path / name))
-
-
-BROKEN = {
-    "interlaced": (_png(2, 2, 8, 2, b"", laced=1), b"interlaced; save it without"),
-    "cut off": (_png(40, 30, 8, 2, _rows(_photo(40, 30)))[:-400], b"cut off"),
-    "too few rows": (_png(40, 30, 8, 2, _rows(_photo(40, 29))), b"compressed data is broken or cut off"),
-    "wrong bits": (_png(2, 2, 4, 2, b""), b"number of bits"),
-    "no kind of colour": (_png(2, 2, 8, 5, b""), b"kind of colour"),
-    "palette is missing": (_png(2, 2, 8, 3, b"\0\0\0" * 2), b"no palette"),
-    "no pixels": (_png(0, 2, 8, 2, b""), b"no pixels"),
-    "bomb": (_png(100_000, 100_000, 8, 2, b""), b"more than 178,956,970"),
-    "wrong filter": (_png(2, 2, 8, 0, b"\5\0\0\0\0\0"), b"row of pixels is damaged"),
-    "copied from before the start": (
-        _of_packed(TWO_PIXELS, b"\x78\x01\x03\x02" + bytes(9)),
-        b"broken or cut off",
-    ),
-    "wrong checksum": (
-        _png(2, 2, 8, 2, bytes(14)).replace(b"a\0b", b"a\0c"),
-        b": it is damaged (wrong checksum)",
-    ),
-    "16-bit ppm": (b"P6 1 1 65535\n" + bytes(6), b"highest value is not 255"),
-    "short ppm": (b"P6 3 3 255\n" + bytes(26), b"cut off"),
-    "ppm without end": (b"P6 3 ", b"make no sense"),
-    "huge ppm": (b"P5 999999999 999999999 255\n", b"make no sense"),
-    "jpeg": (b"\xff\xd8\xff\xe0" + bytes(100), b"neither PNG"),
-    "empty": (b"", b"neither PNG"),
-    "one number too few": (bytes(4 * 63), b"as many float32 numbers"),
-}
 
 
 @pytest.mark.parametrize("case", BROKEN)
@@ -269,7 +181,7 @@ def test_what_cannot_be_read_is_one_line_with_the_reason(digits: Built, tmp_path
 
 def test_damaged_files_never_crash_it(colours: Built, tmp_path: Path) -> None:
     buffer = io.BytesIO()
-    _photo(40, 30).save(buffer, "PNG")
+    photo(40, 30).save(buffer, "PNG")
     draw, paths = np.random.default_rng(0), []
     for number in range(400):
         data = np.frombuffer(buffer.getvalue(), np.uint8).copy()
