@@ -11,13 +11,32 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from safetensors.torch import save_file
 
 from display import hidden_display, pixels_of, screenshot
 from tenfold.cli.bundle import main
 from tenfold.core.errors import ExportError
 from tenfold.packaging import studio
 from tenfold.packaging.write import place_package
+from tenfold.runs.directory import RunDirectory
+from tenfold.zoo.build import build
 from tenfold_runner.manifest import MANIFEST, files_below, read_manifest
+from web_samples import DIGITS
+
+# Starts a job as the window does, and waits for it.
+JOB = f"""
+import time
+from tenfold.studio.store import Store
+with Store("data") as store:
+    session = store.accounts.create_administrator("Ada", "counting to 1815")
+    settings = {{**{DIGITS}, "weights": "weights.safetensors", "workers": 2, "threads": 1}}
+    number = store.queue.add(session, "compress", settings).id
+    while not store.queue.job(session, number).over:
+        store.queue.poll()
+        time.sleep(0.1)
+    job = store.queue.job(session, number)
+    print(job.state, job.run_directory, store.queue.log(session, number), sep="\\n")
+"""
 
 # About a minute and a half of processor time and 1.2 GB of disk, ten minutes where other work runs; and an
 # environment with PyTorch's build for processors, in which tenfold is installed as its pyproject.toml is now.
@@ -101,6 +120,15 @@ def test_its_command_line_trains_compresses_and_packs(bundle: Path, tmp_path: Pa
     assert "package: package" in packed.communicate(timeout=600)[0]
     refused = started(bundle, "pack", "run", "--target", "cli", home=tmp_path)
     assert "this bundle cannot build programs" in refused.communicate(timeout=600)[0]
+
+
+@pytest.mark.slow
+@BUILDS
+def test_its_window_runs_jobs(bundle: Path, tmp_path: Path) -> None:
+    save_file(build("small", classes=10, channels=1).state_dict(), tmp_path / "weights.safetensors")
+    said, _ = started(bundle, "-c", JOB, home=tmp_path).communicate(timeout=1800)
+    assert said.startswith("done\n"), said
+    assert RunDirectory(Path(said.splitlines()[1])).read_report().after.params > 0
 
 
 @pytest.fixture
