@@ -19,6 +19,7 @@ from tenfold.runs.directory import RunDirectory
 from tenfold.studio import queue as queue_module
 
 LONG = 100_000  # steps of a recovery that does not end by itself
+STEPS = 6000  # a checkpoint is kept long before they are over, also where nothing else runs
 OPENS = """
 import sys, time
 from studio_samples import PASSWORD, QUICK
@@ -74,7 +75,7 @@ def test_two_at_once(desk: Desk, sample: dict[str, Any]) -> None:
 
 
 def test_a_cancelled_job_goes_on_where_it_was(desk: Desk, sample: dict[str, Any]) -> None:
-    desk.queue.add(desk.session, "compress", {**sample, "recovery_steps": 1500})
+    desk.queue.add(desk.session, "compress", {**sample, "recovery_steps": STEPS})
     desk.until_recovering()
     desk.queue.cancel(desk.session, 1)
     assert desk.until_over().state == "cancelled"
@@ -115,7 +116,7 @@ def test_a_job_that_does_not_stop_is_ended(desk: Desk, sample: dict[str, Any]) -
 
 
 def test_a_killed_job_says_so_and_goes_on(desk: Desk, sample: dict[str, Any]) -> None:
-    desk.queue.add(desk.session, "compress", {**sample, "recovery_steps": 1500})
+    desk.queue.add(desk.session, "compress", {**sample, "recovery_steps": STEPS})
     desk.until_recovering()
     os.kill(desk.queue._running[1].process.pid, signal.SIGKILL)
     assert desk.until_over().state == "failed"
@@ -155,7 +156,7 @@ def test_a_folder_removed_under_a_job(desk: Desk, sample: dict[str, Any]) -> Non
 
 def test_a_full_disk(desk: Desk, sample: dict[str, Any]) -> None:
     """A limit on the size of files stands in for a full disk; the log keeps below it."""
-    desk.queue.add(desk.session, "compress", {**sample, "recovery_steps": 1500})
+    desk.queue.add(desk.session, "compress", {**sample, "recovery_steps": STEPS})
     desk.until_recovering()
     pid = desk.queue._running[1].process.pid
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))
@@ -166,7 +167,7 @@ def test_a_full_disk(desk: Desk, sample: dict[str, Any]) -> None:
 
 
 def test_the_program_is_killed_then_the_job_too(desk: Desk, sample: dict[str, Any]) -> None:
-    desk.queue.add(desk.session, "compress", {**sample, "recovery_steps": 1500})
+    desk.queue.add(desk.session, "compress", {**sample, "recovery_steps": STEPS})
     desk.store.close()
     call = [sys.executable, "-c", OPENS, str(desk.store.path)]
     killed = subprocess.Popen(call, stdout=subprocess.PIPE, text=True)
