@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tkinter as tk
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -88,7 +89,7 @@ class PasswordForm(ttk.Frame):
         self.button.configure(state="disabled" if held else "normal")
 
 
-class _Screen(ttk.Frame):
+class _Screen(ttk.Frame, ABC):
     """A card in the middle of the window."""
 
     title: ClassVar[str]
@@ -115,9 +116,9 @@ class _Screen(ttk.Frame):
         form.hold(False)
         return form
 
+    @abstractmethod
     def press(self) -> None:
         """What the button does."""
-        raise NotImplementedError
 
     def _languages(self) -> None:
         """The choice of the language, at the bottom."""
