@@ -42,6 +42,21 @@ def test_bfloat16_must_be_clearly_faster(monkeypatch, quick, slow):
     assert choose_execution(net, BATCH, form="chain").bfloat16 is slow
 
 
+def test_the_backward_pass_counts_too_and_leaves_no_gradient(monkeypatch):
+    now = [0.0]
+
+    def both_ways(_module: nn.Module, _given: object, output: torch.Tensor) -> None:
+        cast = torch.is_autocast_enabled("cpu")
+        now[0] += 0.5 if cast else 1.0
+        output.register_hook(lambda _: now.__setitem__(0, now[0] + (3.0 if cast else 1.0)))
+
+    net = network()
+    net.register_forward_hook(both_ways)
+    monkeypatch.setattr(under_test, "perf_counter", lambda: now[0])
+    assert not choose_execution(net, BATCH, form="chain").bfloat16
+    assert all(parameter.grad is None and not parameter.requires_grad for parameter in net.parameters())
+
+
 def test_a_frozen_network_is_trainable_meanwhile_and_frozen_again():
     net = network()
     with executed(net, Execution(("0",))):

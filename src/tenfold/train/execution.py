@@ -74,12 +74,18 @@ def executed(model: nn.Module, execution: Execution) -> Iterator[nn.Module]:
 
     A network that was frozen for use is trained all the same; its flags come back afterwards.
     """
+    with _trainable(model), rebuilt(model, execution.rebuilt), in_mode(model, training=True):
+        yield model
+
+
+@contextmanager
+def _trainable(model: nn.Module) -> Iterator[None]:
+    """Let every parameter have a gradient meanwhile."""
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     try:
         for parameter, _ in flags:
             parameter.requires_grad_(parameter.is_floating_point())
-        with rebuilt(model, execution.rebuilt), in_mode(model, training=True):
-            yield model
+        yield
     finally:
         for parameter, flag in flags:
             parameter.requires_grad_(flag)
@@ -121,17 +127,23 @@ def _keep(file: Path, execution: Execution) -> None:
 
 
 def _bfloat16_is_faster(model: nn.Module, batch: Tensor) -> bool:
-    """Time one forward pass in each precision, after one that warms up."""
+    """Time one pass in each precision, after one that warms up.
+
+    Forward and backward: on a processor with AVX-512 BF16 but no AMX the forward pass of a ResNet-20 of block
+    terms takes 0.65 of the time of float32, both together 1.1.
+    """
 
     def seconds(cast: bool) -> float:
         times = []
         for _ in range(3):
             begin = perf_counter()
-            with torch.no_grad(), torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=cast):
-                model(batch)
+            with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=cast):
+                output = model(batch)
+            torch.autograd.grad(output.float().sum(), wanted, allow_unused=True)
             times.append(perf_counter() - begin)
         return min(times[1:])
 
     # Inference mode of batch norms: timing must not touch the running statistics.
-    with in_mode(model, training=False):
+    with _trainable(model), in_mode(model, training=False):
+        wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
         return seconds(True) < _CLEARLY * seconds(False)
