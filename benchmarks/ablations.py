@@ -12,6 +12,7 @@ Results are kept in results/ablations.json; what is there is not run again.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import samplers
 
@@ -22,9 +23,8 @@ SHORT = ("--epochs", "3")
 RULES = ("energy", "evbmf", "uniform", "random")
 GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
     "metric": {name: ("--metric", name) for name in ("logits", "activations", "plain")},
-    "scheme": {
-        name: ("--scheme", name) for name in ("btd", "tucker", "cp", "tt", "tt-tucker", "svd", "auto")
-    },
+    "scheme": {"btd": ()}
+    | {name: ("--scheme", name) for name in ("tucker", "cp", "tt", "tt-tucker", "svd", "auto")},
     "recovery": {
         "as it is": (),
         "none": ("--recovery-steps", "0"),
@@ -32,19 +32,18 @@ GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
         "no blends": ("--recovery-mixed", "0"),
     },
     "selector": {
-        "allocation": ("--selector", "allocation"),
+        "allocation": (),
         **{name: ("--selector", name) for name in RULES},
         **{f"{name}, ends kept": ("--selector", name, "--keep", "conv1,linear") for name in RULES},
         **dict.fromkeys(samplers.SAMPLERS, ()),
     },
-    "schedule": {
-        name: (*SHORT, "--schedule", name, "--cycles", "1")
-        for name in ("cosine-cyclic", "one-cycle", "step", "constant")
-    },
+    "schedule": {"one-cycle": SHORT}
+    | {name: (*SHORT, "--schedule", name) for name in ("cosine-cyclic", "step", "constant")},
     "cycles": {str(n): (*SHORT, "--schedule", "cosine-cyclic", "--cycles", str(n)) for n in (1, 3)},
-    "distillation": {w: (*SHORT, "--distillation", w) for w in ("0", "0.5", "0.9", "1")},
+    "distillation": {"0": SHORT} | {w: (*SHORT, "--distillation", w) for w in ("0.9", "0.5", "1")},
     "rate": {r: (*SHORT, "--distillation", "0.9", "--rate", r) for r in ("0.005", "0.02", "0.05")},
-    "averaging": {a: (*SHORT, "--distillation", "0.9", "--averaging", a) for a in ("0", "0.99")},
+    "averaging": {"0": (*SHORT, "--distillation", "0.9")}
+    | {"0.99": (*SHORT, "--distillation", "0.9", "--averaging", "0.99")},
 }
 RATIOS = {"metric": (2.0, 3.0, 5.0)}
 PLAIN = 5.0
@@ -56,17 +55,28 @@ def main() -> None:
     if arguments.action == "table":
         print("\n\n".join(filter(None, map(table, groups))))
         return
-    held_out = ("--held-out", "5000")
-    for seed, group in itertools.product(range(arguments.seeds), groups):
-        for ratio, (name, options) in itertools.product(RATIOS.get(group, (PLAIN,)), GROUPS[group].items()):
-            key = f"{group} {ratio:g}x {name} seed {seed}"
-            command = runs.compressing(NETWORK, [f"params={1 / ratio}"], seed, *held_out, *options)
+    for seed in range(arguments.seeds):
+        first: dict[tuple[str, ...], str] = {}
+        for group, key, command in cells(seed):
+            kept = first.setdefault(command, key)  # one command may stand in several groups
+            if group in groups:
+                found = runs.kept("ablations", kept, *command)
+                if kept != key:
+                    runs.store("ablations", key, found)
+
+
+def cells(seed: int) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """(group, key, command) of every variant that can be run."""
+    for group, variants in GROUPS.items():
+        for ratio, (name, options) in itertools.product(RATIOS.get(group, (PLAIN,)), variants.items()):
+            budgets = [f"params={1 / ratio}"]
             if group == "selector" and name in samplers.SAMPLERS:
                 plan = runs.folder("samplers", f"{name} seed {seed}") / "plan.json"
                 if not plan.exists():
                     continue
-                command = runs.compressing(NETWORK, [], seed, *held_out, "--plan", str(plan))
-            runs.kept("ablations", key, *command)
+                budgets, options = [], ("--plan", str(plan))
+            command = runs.compressing(NETWORK, budgets, seed, "--held-out", "5000", *options)
+            yield group, f"{group} {ratio:g}x {name} seed {seed}", tuple(command)
 
 
 def table(group: str) -> str:

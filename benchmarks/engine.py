@@ -9,6 +9,7 @@ set of a process that does only that.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import resource
@@ -80,10 +81,11 @@ def memory(kind: str) -> float:
 def walks() -> dict[str, Iterator[object]]:
     """Each kind of training, a step a time, on its own copy of the network."""
     data = load_data(os.environ["TENFOLD_DATA"] + "/cifar10.zip")
+    made = network(data)
 
     def training(**how: str) -> Iterator[object]:
         rows = train_(
-            network(data),
+            copy.deepcopy(made),
             data.train,
             data.preprocessing,
             settings=Training(epochs=9, **how),
@@ -92,7 +94,7 @@ def walks() -> dict[str, Iterator[object]]:
         return (row for row in rows if isinstance(row, Step))
 
     return {
-        "plain": plain(network(data), data),
+        "plain": plain(copy.deepcopy(made), data),
         "the same by tenfold": training(form="chain", precision="float32"),
         "tenfold as it chooses": training(),
     }
