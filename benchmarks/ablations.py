@@ -68,8 +68,8 @@ def main() -> None:
 def cells(seed: int) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """(group, key, command) of every variant that can be run."""
     for group, variants in GROUPS.items():
-        for ratio, (name, options) in itertools.product(RATIOS.get(group, (PLAIN,)), variants.items()):
-            budgets = [f"params={1 / ratio}"]
+        for ratio, name in itertools.product(RATIOS.get(group, (PLAIN,)), variants):
+            budgets, options = [f"params={1 / ratio}"], variants[name]
             if group == "selector" and name in samplers.SAMPLERS:
                 plan = runs.folder("samplers", f"{name} seed {seed}") / "plan.json"
                 if not plan.exists():
