@@ -16,6 +16,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,11 +25,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+import tenfold
 from tenfold.compression.oneshot import decompose_model
 from tenfold.core.plan import Budget
 from tenfold.data.source import load_data
 from tenfold.options import Options
 from tenfold.pipeline import material_of, plan_for
+from tenfold.runs.saved import save_model
 from tenfold.train.batches import Augmentation, Batches
 from tenfold.train.loop import Step
 from tenfold.train.supervised import Training, train_
@@ -41,24 +44,36 @@ RESULTS = Path(__file__).parent / "results" / "engine.json"
 
 
 def main() -> None:
-    if len(sys.argv) > 1:
-        walk = walks()[sys.argv[1]]
+    data = load_data(os.environ["TENFOLD_DATA"] + "/cifar10.zip")
+    if len(sys.argv) > 2:
+        walk = walking(sys.argv[1], tenfold.load(sys.argv[2]), data)
         for _ in range(STEPS):
             next(walk)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         return
-    found = {kind: {"seconds a step": seconds, "MB": memory(kind)} for kind, seconds in timed().items()}
+    model = network(data)
+    with tempfile.TemporaryDirectory() as folder:
+        save_model(model, folder, metadata={})
+        used = {kind: memory(kind, folder) for kind in KINDS}
+    found = {kind: {"seconds a step": s, "MB": used[kind]} for kind, s in timed(model, data).items()}
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-    plain = found["plain"]["seconds a step"]
-    print("| loop | steps a second | of the plain loop | memory, MB |\n|---|---|---|---|")
+    print(table(found))
+
+
+def table(found: dict[str, dict]) -> str:
+    """A row for each kind."""
+    plain = found["plain"]
+    lines = ["| loop | steps a second | of the plain loop | memory, MB |", "|---|---|---|---|"]
     for kind, row in found.items():
         seconds = row["seconds a step"]
-        print(f"| {kind} | {1 / seconds:.2f} | {plain / seconds:.2f} | {row['MB']:.0f} |")
+        share = plain["seconds a step"] / seconds
+        lines.append(f"| {kind} | {1 / seconds:.2f} | {share:.2f} | {row['MB']:.0f} |")
+    return "\n".join(lines)
 
 
-def timed() -> dict[str, float]:
+def timed(model: nn.Module, data) -> dict[str, float]:
     """Median seconds of a step, the kinds in turns."""
-    every = walks()
+    every = {kind: walking(kind, copy.deepcopy(model), data) for kind in KINDS}
     for walk in every.values():
         for _ in range(WARM):
             next(walk)
@@ -72,32 +87,22 @@ def timed() -> dict[str, float]:
     return {kind: statistics.median(seconds) for kind, seconds in times.items()}
 
 
-def memory(kind: str) -> float:
-    """Highest resident set of a process of its own, MB."""
-    done = subprocess.run([sys.executable, __file__, kind], check=True, capture_output=True, text=True)
+def memory(kind: str, folder: str) -> float:
+    """Highest resident set of a process that trains the network of a folder and does nothing else, MB."""
+    command = [sys.executable, __file__, kind, folder]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     return int(done.stdout) / 1024
 
 
-def walks() -> dict[str, Iterator[object]]:
-    """Each kind of training, a step a time, on its own copy of the network."""
-    data = load_data(os.environ["TENFOLD_DATA"] + "/cifar10.zip")
-    made = network(data)
-
-    def training(**how: str) -> Iterator[object]:
-        rows = train_(
-            copy.deepcopy(made),
-            data.train,
-            data.preprocessing,
-            settings=Training(epochs=9, **how),
-            augmentation=Augmentation(),
-        )
-        return (row for row in rows if isinstance(row, Step))
-
-    return {
-        "plain": plain(copy.deepcopy(made), data),
-        "the same by tenfold": training(form="chain", precision="float32"),
-        "tenfold as it chooses": training(),
-    }
+def walking(kind: str, model: nn.Module, data) -> Iterator[object]:
+    """A training of `model`, a step a time."""
+    model.to(memory_format=torch.channels_last)
+    if kind == "plain":
+        return plain(model, data)
+    how = {"form": "chain", "precision": "float32"} if kind == KINDS[1] else {}
+    settings = Training(epochs=9, **how)
+    rows = train_(model, data.train, data.preprocessing, settings=settings, augmentation=Augmentation())
+    return (row for row in rows if isinstance(row, Step))
 
 
 def network(data) -> nn.Module:
@@ -107,8 +112,7 @@ def network(data) -> nn.Module:
     options = Options(calibration=64, metric="plain")
     images = material_of(model, data, options).images
     plan = plan_for(model, images, data.preprocessing, budget=Budget(params=0.2), options=options).plan
-    made = decompose_model(model, plan, data.preprocessing.apply(images[:1]))
-    return made.to(memory_format=torch.channels_last)
+    return decompose_model(model, plan, data.preprocessing.apply(images[:1]))
 
 
 def plain(model: nn.Module, data) -> Iterator[object]:
