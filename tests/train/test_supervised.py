@@ -164,6 +164,36 @@ def test_chains_are_trained_and_stand_there_afterwards(few, monkeypatch):
     assert not torch.equal(net[4][0].weight, before[4][0].weight)
 
 
+class Knowing(nn.Module):
+    """Answers with the logarithm of what it is shown, so that its loss says how labels and images differ."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(2))
+        self.seen: list[Tensor] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        chances = images.flatten(1)
+        self.seen.append(chances.detach())
+        return chances.clamp_min(1e-12).log() + self.shift
+
+
+@pytest.mark.parametrize("mixed", [0.0, 0.5, 1.0])
+def test_labels_are_blended_as_their_images_are(mixed):
+    labels = torch.arange(600) % 2
+    images = (255 * functional.one_hot(labels, 2)).to(torch.uint8).view(600, 2, 1, 1)
+    settings = Training(epochs=1, batch_size=600, rate=1e-9, mixed=mixed, form="chain", precision="float32")
+    shown = Preprocessing((0.0, 0.0), (1.0, 1.0))
+    data, net = Dataset(images, labels, ("a", "b")), Knowing()
+    (step,) = steps_of(train_(net, data, shown, settings=settings, augmentation=NONE))
+    (chances,) = net.seen
+    entropy = torch.special.entr(chances).sum(1)
+    assert step.loss == pytest.approx(float(entropy.mean()), abs=1e-5)  # float32 logarithms of 600 images
+    # Half of the blends are with an image of the other class; 5 deviations of a binomial count.
+    share = float((entropy > 0).float().mean())
+    assert share == pytest.approx(mixed / 2, abs=5 * (0.25 / 600) ** 0.5 if mixed else 0)
+
+
 @pytest.mark.usefixtures("fixed_form")
 def test_all_distillation_learns_the_teacher_and_not_the_labels(few):
     def trained(labels: Tensor) -> nn.Module:

@@ -39,6 +39,12 @@ class TrainingSettings(NetworkSettings):
     temperature: float = Field(
         4.0, gt=0, le=100, description="Temperature at which answers are compared in the fine-tuning."
     )
+    mixed: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the images of the fine-tuning that are blended with another one, labels alike.",
+    )
     cut_out: int = Field(
         0, ge=0, description="Side of a black square put on each training image, in pixels; 0 for none."
     )

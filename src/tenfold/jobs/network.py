@@ -285,6 +285,7 @@ def _training(settings: TrainingSettings) -> Training:
         smoothing=settings.smoothing,
         distillation=settings.distillation,
         temperature=settings.temperature,
+        mixed=settings.mixed,
         averaging=settings.averaging,
         form=settings.form,
         precision=settings.precision,

@@ -6,7 +6,7 @@ that takes its share of a batch, sees the same images.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,7 +16,10 @@ from torch import Tensor
 from tenfold.data.augment import crop_flip, cut_out
 from tenfold.data.dataset import Preprocessing
 
-__all__ = ["Augmentation", "Batches", "augmented", "generator", "seeded"]
+__all__ = ["BLENDS", "Augmentation", "Batches", "augmented", "blended", "generator", "seeded"]
+
+BLENDS = 2
+"""Beside the seeds of order and augmentation, that of blends."""
 
 _STRIDE = 1_000_003  # a prime above any number of steps between two seeds
 _SEEDS = 2**63 - 1
@@ -74,6 +77,36 @@ def augmented(
         batches[-2:] = [images[-batch_size - 1 :]]
     for batch in batches:
         yield _varied(batch, preprocessing, augmentation, source)
+
+
+def blended(tensors: Sequence[Tensor], share: float, source: torch.Generator) -> tuple[Tensor, ...]:
+    """Blend about `share` of the rows with another one of the batch, in random proportion.
+
+        row_i <- own_i row_i + (1 - own_i) row_j,   own_i uniform in [0, 1)
+
+    Args:
+        tensors: floating point, each (n, ...); row i of all of them is blended alike.
+        share: in [0, 1].
+        source: of what is random.
+
+    Returns:
+        Tensors of the shapes, types and layouts of `tensors`.
+
+    Notes:
+        Zhang, Cisse, Dauphin & Lopez-Paz, mixup, arXiv:1710.09412, with alpha = 1 for a share of 1.
+
+    Example:
+        >>> rows, twice = torch.rand(4, 2), torch.rand(4, 2)
+        >>> made, same = blended((rows, rows), 1.0, generator(0, 0))
+        >>> bool((made == same).all()), blended((twice,), 0.0, generator(0, 0))[0].equal(twice)
+        (True, True)
+    """
+    count = len(tensors[0])
+    other = torch.randperm(count, generator=source)
+    own = torch.rand(count, generator=source)
+    own = torch.where(torch.rand(count, generator=source) < share, own, torch.ones(()))
+    made = (torch.lerp(t[other], t, own.view(-1, *[1] * (t.dim() - 1)).to(t)) for t in tensors)
+    return tuple(new.contiguous(memory_format=torch.channels_last) if new.dim() == 4 else new for new in made)
 
 
 class Batches:

@@ -15,7 +15,7 @@ from tenfold.core.names import FormName, PrecisionName
 from tenfold.data.dataset import Preprocessing
 from tenfold.layers.answers import tensors
 from tenfold.layers.mode import in_mode
-from tenfold.train.batches import Augmentation, Batches, generator
+from tenfold.train.batches import BLENDS, Augmentation, Batches, blended, generator
 from tenfold.train.execution import choose_execution, executed
 from tenfold.train.loop import Descent, Loop, Loss, Row
 from tenfold.train.running import Running
@@ -99,9 +99,10 @@ def recover(
         stack.enter_context(executed(model, execution))
 
         def loss(step: int) -> Loss:
-            blended = _blend(batches.at(step)[0], settings.mixed, generator(running.seed + 2, step))
-            with torch.autocast(blended.device.type, dtype=torch.bfloat16, enabled=execution.bfloat16):
-                error = _logit_error(model, original, blended)
+            given = (batches.at(step)[0],)
+            (batch,) = blended(given, settings.mixed, generator(running.seed + BLENDS, step))
+            with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=execution.bfloat16):
+                error = _logit_error(model, original, batch)
             features = [_relative(seen[1][name], target) for name, target in seen[0].items()]
             return Loss(error + settings.features * sum(features), error)
 
@@ -138,16 +139,6 @@ def _outputs(model: nn.Module, names: list[str]) -> Iterator[dict[str, Tensor]]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _blend(batch: Tensor, share: float, source: torch.Generator) -> Tensor:
-    """Blend about `share` of the images with another one of the batch, in random proportion."""
-    count = len(batch)
-    other = torch.randperm(count, generator=source)
-    own = torch.rand(count, 1, 1, 1, generator=source)
-    blended = torch.rand(count, 1, 1, 1, generator=source) < share
-    own = torch.where(blended, own, torch.ones(())).to(batch)
-    return torch.lerp(batch[other], batch, own).contiguous(memory_format=torch.channels_last)
 
 
 def _logit_error(model: nn.Module, original: nn.Module, batch: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch.nn import functional
 from tenfold.core.names import FormName, PrecisionName, ScheduleName
 from tenfold.data.dataset import Dataset, Preprocessing
 from tenfold.layers.mode import in_mode
-from tenfold.train.batches import Augmentation, Batches
+from tenfold.train.batches import BLENDS, Augmentation, Batches, blended, generator
 from tenfold.train.execution import choose_execution, executed
 from tenfold.train.loop import Descent, Loop, Loss, Row
 from tenfold.train.running import Running
@@ -42,6 +42,7 @@ class Training:
         smoothing: label smoothing, in [0, 1).
         distillation: weight of the original's answers beside the labels, in [0, 1].
         temperature: both answers are divided by it before they are compared, above 0.
+        mixed: share of the images that are blended with another one, and their labels alike, in [0, 1].
         averaging: decay of a running average of the weights, which is then what is judged and shipped, in
             [0, 1); 0 for none.
         form: how chains are computed; see `tenfold.train.execution.choose_execution`.
@@ -58,6 +59,7 @@ class Training:
     smoothing: float = 0.0
     distillation: float = 0.0
     temperature: float = 4.0
+    mixed: float = 0.0
     averaging: float = 0.0
     form: FormName = "timed"
     precision: PrecisionName = "timed"
@@ -78,7 +80,8 @@ def train_(
         (1 - d) CE(z, labels) + d T^2 KL(softmax(z_teacher / T) || softmax(z / T))
 
     for logits z, d = `settings.distillation`, T = `settings.temperature` (Hinton, Vinyals & Dean,
-    arXiv:1503.02531).
+    arXiv:1503.02531). Images may be blended (`tenfold.train.batches.blended`); with d = 1 the network then
+    learns to be the original between its images too (Beyer et al., arXiv:2106.05237).
 
     Args:
         model: gives logits (n, classes). Chains in it are trained in the faster of their two exact forms.
@@ -112,9 +115,13 @@ def train_(
         stack.enter_context(synchronised(model, running.team))
 
         def loss(step: int) -> Loss:
-            batch, places = map(running.team.share, batches.at(step))
+            images, places = batches.at(step)
+            given = (images, functional.one_hot(data.labels[places], len(data.classes)).to(images))
+            if settings.mixed:
+                given = blended(given, settings.mixed, generator(running.seed + BLENDS, step))
+            batch, labels = map(running.team.share, given)
             with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=execution.bfloat16):
-                found = _loss(model, teacher, batch, data.labels[places], settings)
+                found = _loss(model, teacher, batch, labels, settings)
             return Loss(found, found)
 
         descent = Descent(
@@ -141,7 +148,7 @@ def sgd(model: nn.Module, settings: Training) -> torch.optim.SGD:
 def _loss(
     model: nn.Module, teacher: nn.Module | None, batch: Tensor, labels: Tensor, settings: Training
 ) -> Tensor:
-    """What is minimised, in float32."""
+    """What is minimised, in float32; `labels` (n, classes) are probabilities."""
     weight = settings.distillation if teacher is not None else 0.0
     wanted = _wanted(teacher, batch, settings.temperature) if teacher is not None and weight else None
     logits = model(batch).float()
