@@ -116,10 +116,11 @@ def train_(
 
         def loss(step: int) -> Loss:
             images, places = batches.at(step)
-            given = (images, functional.one_hot(data.labels[places], len(data.classes)).to(images))
+            labels = functional.one_hot(data.labels[places], len(data.classes)).to(images)
             if settings.mixed:
-                given = blended(given, settings.mixed, generator(running.seed + BLENDS, step))
-            batch, labels = map(running.team.share, given)
+                source = generator(running.seed + BLENDS, step)
+                images, labels = blended((images, labels), settings.mixed, source)
+            batch, labels = map(running.team.share, (images, labels))
             with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=execution.bfloat16):
                 found = _loss(model, teacher, batch, labels, settings)
             return Loss(found, found)
