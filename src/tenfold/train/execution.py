@@ -22,7 +22,7 @@ from tenfold.layers.mode import in_mode
 
 __all__ = ["Execution", "choose_execution", "executed"]
 
-_TIMED_IMAGES = 32  # tell enough of the forms
+_TIMED_IMAGES = 32  # tell enough
 _CLEARLY = 0.8  # rounding is worth it only for a clear gain
 
 
@@ -93,6 +93,7 @@ def _trainable(model: nn.Module) -> Iterator[None]:
 
 def _timed(model: nn.Module, batch: Tensor, form: FormName, precision: PrecisionName) -> Execution:
     """Time what is not asked for: the precision first, for one form may gain more from it than the other."""
+    batch = batch[:_TIMED_IMAGES]
     if precision == "timed":
         with rebuilt(model, () if form == "chain" else chains(model)):
             cast = _bfloat16_is_faster(model, batch)
@@ -100,7 +101,7 @@ def _timed(model: nn.Module, batch: Tensor, form: FormName, precision: Precision
         cast = precision == "bfloat16"
     if form != "timed":
         return Execution(tuple(chains(model)) if form == "rebuilt" else (), cast)
-    return Execution(tuple(faster_rebuilt(model, batch[:_TIMED_IMAGES], bfloat16=cast)), cast)
+    return Execution(tuple(faster_rebuilt(model, batch, bfloat16=cast)), cast)
 
 
 def _key(model: nn.Module, batch: Tensor, form: FormName, precision: PrecisionName) -> str:
