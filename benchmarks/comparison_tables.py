@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import ablations
+import engine
 import learning
 import numpy as np
 import published
@@ -41,6 +42,7 @@ _ABSENT = {
         "Not measured yet: `TENFOLD_DATA=FOLDER python benchmarks/ablations.py run`.",
     ),
     "cifar-samplers": "Not measured yet: `TENFOLD_DATA=FOLDER python benchmarks/samplers.py run`.",
+    "engine": "Not measured yet, since all else on the machine must rest: `python benchmarks/engine.py`.",
     "speed": "Not measured yet, since all else on the machine must rest: `python benchmarks/speed.py run`.",
 }
 _MARK = "<!-- {} of benchmarks/compare.py{} -->"
@@ -65,6 +67,7 @@ def tables(known: Measured) -> dict[str, str]:
         "metric": ablations.table("metric"),
         **{f"cifar-{name}": ablations.table(name) for name in ABLATIONS},
         "cifar-samplers": samplers.table(runs.load("samplers")),
+        "engine": engine.table(runs.load("engine")) if runs.load("engine") else "",
         "speed": speed.table(runs.load("speed")) if runs.load("speed") else "",
         "learned": learned(),
     }
