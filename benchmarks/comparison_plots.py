@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 from statistics import mean
 
@@ -15,7 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tenfold.plots.costs import COSTS
-from tenfold.plots.theme import MUTED, SERIES, draw
+from tenfold.plots.theme import MUTED, SERIES, Drawing
+from tenfold.reporting.colours import page_variables
 
 __all__ = ["standing_alone", "write"]
 
@@ -31,7 +31,6 @@ AXES = {
     "size_bytes": COSTS["size_bytes"],
     "faster": "times faster",
 }
-_ROOT = re.compile(r":root \{(.*?)\n\s*\}", re.DOTALL)
 
 
 def write(known: Measured) -> None:
@@ -43,7 +42,7 @@ def write(known: Measured) -> None:
         "comparison": ((11, 2.6 * len(networks)), lambda figure: grid(figure, known, networks)),
     }
     for name, (size, paint) in pictures.items():
-        (IMAGES / f"{name}.svg").write_text(standing_alone(draw(name, size, paint)))
+        (IMAGES / f"{name}.svg").write_text(standing_alone(Drawing(name, size, paint).svg()))
 
 
 def front(figure: Figure, known: Measured, networks: tuple[str, ...]) -> None:
@@ -108,8 +107,7 @@ def standing_alone(drawing: str) -> str:
         >>> "--ink: #1b1f24" in standing_alone('<svg viewBox="0 0 1 1" style="max-width: 9px"></svg>')
         True
     """
-    page = files("tenfold.reporting").joinpath("templates/page.css").read_text()
-    light, dark, *_ = _ROOT.findall(page)
+    light, dark = page_variables(dark=False), page_variables(dark=True)
     style = f":root {{{light}}} @media (prefers-color-scheme: dark) {{ :root {{{dark}}} }}"
     width = re.search(r"max-width: (\d+)px", drawing)[1]
     opening = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}"'

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 import tenfold
@@ -135,6 +137,38 @@ def test_report_of_a_run_that_is_not_finished_says_so() -> None:
     assert result.stdout == "report: half/report.html\n"
 
 
+def test_figures_are_those_of_the_report_in_its_order() -> None:
+    write_run(Path("one"), report())
+    result = call("figures", "one", "light", "--json")
+    found = json.loads(result.stdout)
+    page = re.findall(r'<figcaption id="([^"]*)-caption">([^<]*)<', call_report("one"))
+    assert [(Path(x["path"]).stem, x["caption"]) for x in found] == page
+    assert len({x["section"] for x in found}) == 4
+    text = call("figures", "one", "dark", "--dark", "--dots", "50").stdout
+    assert text.splitlines()[0] == f"dark/plan-map.png: {found[0]['caption']}"
+    for picture in found:
+        in_light = Image.open(picture["path"]).convert("L")
+        in_dark = Image.open(Path("dark") / Path(picture["path"]).name).convert("L")
+        assert in_dark.width == pytest.approx(in_light.width / 2, abs=1)
+        assert in_light.getpixel((0, 0)) > 200
+        assert in_dark.getpixel((0, 0)) < 50
+
+
+def call_report(run: str) -> str:
+    """The page of a run, written now."""
+    call("report", run)
+    return (Path(run) / "report.html").read_text()
+
+
+def test_figures_of_a_run_that_has_none_and_of_no_run() -> None:
+    RunDirectory.create("half").append_event({"phase": "fit", "done": 1, "total": 9})
+    result = call("figures", "half", "out")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "half has measured nothing yet" in result.stderr
+    Path("file").touch()
+    assert "cannot make the folder file/out" in call("figures", "half", "file/out").stderr
+
+
 def test_compare_shows_a_table_and_writes_a_page_if_asked() -> None:
     for name, scheme in (("one", "btd"), ("two", "tt")):
         write_run(Path(name), report(settings={"scheme": scheme, "seed": 0}))
@@ -253,7 +287,8 @@ def test_job_file_with_a_wrong_name(inputs: list[str]) -> None:
 def test_other_commands_refuse_in_one_line() -> None:
     write_run(Path("one"))
     bad = (["report", "none"], ["compare", "one"], ["compare", "one", "none"], ["compare", "one", "one"])
-    for arguments in (*bad, ["export", "none"], ["inspect", "--arch", "resnet20"], ["inspect"]):
+    more = (["figures", "none", "out"], ["export", "none"], ["inspect", "--arch", "resnet20"], ["inspect"])
+    for arguments in (*bad, *more):
         result = call(*arguments)
         assert result.exit_code == 2
         assert result.stdout == ""

@@ -15,7 +15,7 @@ def test_a_cost_is_drawn_if_two_runs_know_it() -> None:
 
 
 def test_each_panel_names_its_cost_and_the_legend_each_network_once() -> None:
-    text = accuracy_figure("c", {"first": FULL, "<second>": Measures(50, 900_000, 88.0)}, {"net": FULL})
+    text = accuracy_figure("c", {"first": FULL, "<second>": Measures(50, 900_000, 88.0)}, {"net": FULL}).svg()
     found = words(text)
     assert {"parameters", "MACs", "test accuracy, %"} <= set(found)
     assert "latency, ms" not in found
@@ -25,7 +25,7 @@ def test_each_panel_names_its_cost_and_the_legend_each_network_once() -> None:
 
 def test_many_runs_differ_in_colour_or_shape() -> None:
     runs = {f"run{n}": Measures(10 + n, 100, 90.0 + n) for n in range(40)}
-    text = accuracy_figure("c", runs, {})
+    text = accuracy_figure("c", runs, {}).svg()
     markers = {line for line in text.split("<use ")[1:] if "y=" in line}
     looks = {(m.split('"')[1], m.split("fill: ")[1].split(";")[0].split('"')[0]) for m in markers}
     assert len(looks) >= 36

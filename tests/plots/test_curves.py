@@ -43,11 +43,11 @@ def test_snapshots_know_better_and_the_last_step_ends_no_cycle() -> None:
 def test_figure_marks_the_cycles_the_rate_and_the_chosen_snapshot() -> None:
     snapshots = (Snapshot(10, 90.0, False), Snapshot(15, 91.0, True), Snapshot(20, 90.5, False))
     full = curve(cosine(2, 10), snapshots=snapshots, rollbacks=(13,), start=88.0)
-    text = curve_figure("c", full, loss="loss, nats")
+    text = curve_figure("c", full, loss="loss, nats").svg()
     assert {"loss, nats", "learning rate", "step", "held-out accuracy, %"} <= set(words(text))
     assert {"end of a cycle", "chosen", "before"} <= set(words(text))
     assert words(text).count("rollback") == 2  # in both panels
-    plain = curve_figure("c", replace(full, snapshots=(), rollbacks=()), loss="loss")
+    plain = curve_figure("c", replace(full, snapshots=(), rollbacks=()), loss="loss").svg()
     assert not {"chosen", "rollback", "held-out accuracy, %"} & set(words(plain))
     stars = re.findall(r'<use [^>]*x="([^"]*)"[^>]*series-5', text)
     dots = re.findall(r'<use [^>]*x="([^"]*)"[^>]*series-3', text)
@@ -60,11 +60,11 @@ def test_figure_marks_the_cycles_the_rate_and_the_chosen_snapshot() -> None:
 
 def test_losses_that_are_no_numbers_are_left_out() -> None:
     points = (Point(1, 2.0, 0.1), Point(2, math.nan, 0.1), Point(3, math.inf, 0.1), Point(4, 1.0, 0.1))
-    text = curve_figure("c", Curve(points), loss="loss")
+    text = curve_figure("c", Curve(points), loss="loss").svg()
     assert "nan" not in text
     line = re.findall(r'd="([^"]*)"[^>]*stroke: var\(--series-1\); stroke-width: 1.4', text)[0]
     assert re.findall("[ML]", line) == ["M", "L"]
-    assert curve_figure("c", Curve((Point(1, math.nan, 0.1),)), loss="loss")
+    assert curve_figure("c", Curve((Point(1, math.nan, 0.1),)), loss="loss").svg()
 
 
 def test_bins_keep_means_and_extremes() -> None:
@@ -95,6 +95,6 @@ def test_long_trainings_are_no_heavier() -> None:
     def weight(steps: int) -> int:
         noise = generator.uniform(0.5, 1.5, steps)
         points = tuple(Point(n, float(x), 0.1) for n, x in enumerate(noise, start=1))
-        return numbers(curve_figure("c", Curve(points), loss="loss"))
+        return numbers(curve_figure("c", Curve(points), loss="loss").svg())
 
     assert weight(20_000) < 1.5 * weight(2_000)

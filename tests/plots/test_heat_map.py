@@ -33,7 +33,7 @@ def test_stage_of_usual_names(name: str, stage: str) -> None:
 
 
 def test_cells_say_what_is_left() -> None:
-    text = heat_map("m", [layer("layer1.0.conv")])
+    text = heat_map("m", [layer("layer1.0.conv")]).svg()
     found = words(text)
     assert {"layer1", "0.conv", "50 %", "33 %", "btd", "16×3×2"} <= set(found)
     assert f"fill: {shade(0.5)[0]}" in text
@@ -43,14 +43,14 @@ def test_cells_say_what_is_left() -> None:
 
 def test_kept_layers_and_layers_that_never_ran() -> None:
     kept = LayerReport("fc", None, "kept", (10, 10), (5, 5), 0.0, 0.0)
-    assert words(heat_map("m", [kept])).count("kept") == 2
-    found = words(heat_map("m", [layer("a", macs=(0, 0))]))
+    assert words(heat_map("m", [kept]).svg()).count("kept") == 2
+    found = words(heat_map("m", [layer("a", macs=(0, 0))]).svg())
     assert "–" in found
     assert "50 %" in found
 
 
 def test_lines_of_a_deep_network_are_wrapped_in_order() -> None:
-    found = words(heat_map("m", [layer(f"layer1.{n}.c") for n in range(30)]))
+    found = words(heat_map("m", [layer(f"layer1.{n}.c") for n in range(30)]).svg())
     assert [text for text in found if text.endswith(".c")] == [f"{n}.c" for n in range(30)]
     assert found.count("layer1") == 1
     assert found.count("MACs") == 3  # lines of at most twelve
@@ -58,7 +58,7 @@ def test_lines_of_a_deep_network_are_wrapped_in_order() -> None:
 
 def test_figure_grows_with_the_network_and_cells_do_not_shrink() -> None:
     def box(count: int) -> list[float]:
-        text = heat_map("m", [layer(f"layer1.{n}.c") for n in range(count)])
+        text = heat_map("m", [layer(f"layer1.{n}.c") for n in range(count)]).svg()
         return [float(part) for part in re.findall(r'viewBox="0 0 (\S+) (\S+)"', text)[0]]
 
     assert box(12)[0] == box(60)[0]
@@ -67,9 +67,9 @@ def test_figure_grows_with_the_network_and_cells_do_not_shrink() -> None:
 
 
 def test_long_names_are_cut_to_the_cell() -> None:
-    found = words(heat_map("m", [layer("layer1.0.a_very_long_name_of_a_layer.conv")]))
+    found = words(heat_map("m", [layer("layer1.0.a_very_long_name_of_a_layer.conv")]).svg())
     assert any("…" in text and len(text) <= 12 for text in found)
 
 
 def test_same_bytes() -> None:
-    assert heat_map("m", layers()) == heat_map("m", layers())
+    assert heat_map("m", layers()).svg() == heat_map("m", layers()).svg()

@@ -9,7 +9,7 @@ from tenfold.plots.layers import Rise, bars, predicted_against_measured, rank_co
 
 
 def test_bars_stand_in_order_and_are_as_long_as_their_values() -> None:
-    text = bars("b", {"first": 4.0, "second": 1.0}, "rise, units")
+    text = bars("b", {"first": 4.0, "second": 1.0}, "rise, units").svg()
     found = words(text)
     high = {name: float(y) for y, name in re.findall(r'y="([^"]*)"[^>]*>(first|second)<', text)}
     assert high["first"] < high["second"]
@@ -23,7 +23,7 @@ def test_bars_stand_in_order_and_are_as_long_as_their_values() -> None:
 
 
 def test_points_lie_where_both_say() -> None:
-    text = predicted_against_measured("s", [Rise("a", 0.1, 0.1), Rise("b", 1.0, 4.0)], "rise")
+    text = predicted_against_measured("s", [Rise("a", 0.1, 0.1), Rise("b", 1.0, 4.0)], "rise").svg()
     points = [
         (float(x), float(y))
         for x, y in re.findall(r'<use href="[^"]*" x="(\S+)" y="(\S+)" [^>]*series-1', text)
@@ -42,7 +42,7 @@ def test_points_lie_where_both_say() -> None:
 
 def test_scatter_names_axes_and_the_layers_that_are_farthest() -> None:
     rises = [Rise(f"layer{n}", 1.0 + n, (1.0 + n) * (3.0 if n == 4 else 1.01)) for n in range(9)]
-    found = words(predicted_against_measured("s", rises, "rise, nats"))
+    found = words(predicted_against_measured("s", rises, "rise, nats").svg())
     assert {"predicted rise, nats", "measured rise, nats", "layer4"} <= set(found)
     assert sum(text.startswith("layer") for text in found) == 5
     assert not [text for text in found if "$" in text]

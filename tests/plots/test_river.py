@@ -16,7 +16,7 @@ RIVERS = (
 
 
 def test_a_panel_a_river_with_the_names_of_bands_that_are_wide_enough() -> None:
-    text = river_figure("r", RIVERS, [0, 1, 2], "epoch")
+    text = river_figure("r", RIVERS, [0, 1, 2], "epoch").svg()
     assert {"rank 'inp'", "rank 'out'", "epoch", "first", "last"} <= set(words(text))
     assert "middle" not in words(text)
     assert words(text).count("first") == 2
@@ -35,7 +35,7 @@ def heights(svg: str, colour: str) -> list[float]:
 
 
 def test_the_first_band_is_at_the_top_and_each_carries_its_own_name() -> None:
-    text = river_figure("r", RIVERS[:1], [0, 1, 2], "epoch")
+    text = river_figure("r", RIVERS[:1], [0, 1, 2], "epoch").svg()
     bands = {name: heights(text, shade(place)[0]) for name, place in (("first", 0), ("last", 1))}
     assert fmean(bands["first"]) < fmean(bands["last"])
     # The corners of a band begin and end at the first place, one below and the next one above.
@@ -51,4 +51,4 @@ def test_deep_networks_stay_small() -> None:
     deep = River("rank", {f"layer{n}": tuple(float(k % 9) for k in range(20)) for n in range(80)})
     # A band goes there and back over two points a place, and closes.
     most = 80 * (2 * 2 * 2 * 20 + 10)
-    assert numbers(river_figure("r", [deep], list(range(20)), "epoch")) < most
+    assert numbers(river_figure("r", [deep], list(range(20)), "epoch").svg()) < most

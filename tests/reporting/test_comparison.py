@@ -76,7 +76,7 @@ def test_page_is_alone_deterministic_and_escaped() -> None:
     assert isinstance(settings[0], Table)
     assert settings[0].marked == {0, 1}
     assert isinstance(figures[0], Figure)
-    assert {"&lt;script&gt;", "b", "small, original"} <= set(words(figures[0].svg))
+    assert {"&lt;script&gt;", "b", "small, original"} <= set(words(figures[0].drawing.svg()))
     assert page.lead == "2 runs; 2 of 5 settings differ."
 
 
@@ -85,7 +85,7 @@ def test_runs_of_different_networks_have_their_own_originals() -> None:
     records = [PAIR[0], PAIR[1], record("c", other)]
     figure = comparison_page(compare_records(records), records).sections[1].blocks[0]
     assert isinstance(figure, Figure)
-    assert {"small, original 1", "small, original 2"} <= set(words(figure.svg))
+    assert {"small, original 1", "small, original 2"} <= set(words(figure.drawing.svg()))
 
 
 def test_without_accuracies_there_is_no_figure() -> None:

@@ -32,8 +32,8 @@ def tables(page: Page, name: str) -> list[Table]:
 
 def figures(page: Page) -> dict[str, Figure]:
     found = [b for section in page.sections for b in section.blocks if isinstance(b, Figure)]
-    assert len(found) == len({figure.name for figure in found})
-    return {figure.name: figure for figure in found}
+    assert len(found) == len({figure.drawing.name for figure in found})
+    return {figure.drawing.name: figure for figure in found}
 
 
 def test_page_of_a_full_run_is_whole_alone_and_small() -> None:
@@ -60,7 +60,7 @@ def test_every_figure_has_a_caption_of_one_sentence_and_is_named_by_it() -> None
     for name, figure in figures(run_page(record())).items():
         assert figure.caption.endswith(".")
         assert ". " not in figure.caption
-        assert f'aria-labelledby="{name}-caption"' in figure.svg
+        assert f'aria-labelledby="{name}-caption"' in figure.drawing.svg()
         assert f'<figcaption id="{name}-caption">' in text
 
 

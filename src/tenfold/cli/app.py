@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from importlib.metadata import version
@@ -265,6 +266,27 @@ def report(
     if made.record.report is not None:
         show(report_table(made.record.report))
     typer.echo(f"report: {made.path}")
+
+
+@app.command()
+def figures(
+    run: Annotated[Path, typer.Argument(help="Run directory, of a run that is finished or not.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the pictures.")],
+    dark: Annotated[bool, typer.Option("--dark", help="Light lines on a dark ground.")] = False,
+    dots: Annotated[float, typer.Option(min=20, max=1200, help="Dots to the inch.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Write the figures of a run's report as PNG files."""
+    from tenfold.jobs.figures import draw_figures
+
+    pictures = draw_figures(run, out, dark=dark, dots=dots)
+    if as_json:
+        typer.echo(json.dumps([{**vars(picture), "path": str(picture.path)} for picture in pictures]))
+        return
+    for picture in pictures:
+        typer.echo(f"{picture.path}: {picture.caption}")
+    if not pictures:
+        typer.echo(f"{run} has measured nothing yet that a figure could show", err=True)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from tenfold.core.report import Measures
 from tenfold.plots.costs import COSTS, cost_axis
-from tenfold.plots.theme import MUTED, SERIES, draw
+from tenfold.plots.theme import MUTED, SERIES, Drawing
 
 __all__ = ["accuracy_figure", "drawable_costs"]
 
@@ -23,16 +23,13 @@ def drawable_costs(runs: Mapping[str, Measures]) -> tuple[str, ...]:
     return tuple(cost for cost in COSTS if sum(getattr(run, cost) is not None for run in known) >= 2)
 
 
-def accuracy_figure(name: str, runs: Mapping[str, Measures], originals: Mapping[str, Measures]) -> str:
+def accuracy_figure(name: str, runs: Mapping[str, Measures], originals: Mapping[str, Measures]) -> Drawing:
     """Test accuracy against parameters, MACs, bytes and latency, as far as they were measured.
 
     Args:
         name: of the figure.
         runs: label -> what its compressed network measures; `drawable_costs` of them is not empty.
         originals: label -> what a network they were made of measures.
-
-    Returns:
-        SVG as `tenfold.plots.theme.draw` gives it.
     """
     costs = drawable_costs(runs)
     across = min(2, len(costs))
@@ -50,7 +47,7 @@ def accuracy_figure(name: str, runs: Mapping[str, Measures], originals: Mapping[
         figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3, fontsize=8)
 
     legend = 0.22 * -(-(len(runs) + len(originals)) // 3)
-    return draw(name, (4.6 * across, 2.9 * down + legend), paint)
+    return Drawing(name, (4.6 * across, 2.9 * down + legend), paint)
 
 
 def _panel(axes: Axes, cost: str, runs: Mapping[str, Measures], originals: Mapping[str, Measures]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tenfold.plots.theme import INK, MUTED, SERIES, draw, log_if_wide, logarithmic
+from tenfold.plots.theme import INK, MUTED, SERIES, Drawing, log_if_wide, logarithmic
 from tenfold.plots.thinned import binned, corners
 
 __all__ = ["Course", "Fit", "Pulled", "course_figure"]
@@ -64,15 +64,12 @@ class Course:
     rollbacks: tuple[float, ...] = ()
 
 
-def course_figure(name: str, course: Course) -> str:
+def course_figure(name: str, course: Course) -> Drawing:
     """Losses, learning rate, feasibility and held-out losses below each other; a dotted line is a C step.
 
     Args:
         name: of the figure.
         course: what to draw.
-
-    Returns:
-        SVG as `tenfold.plots.theme.draw` gives it.
     """
     judged = any(fit.dense is not None for fit in course.fits)
     painters = [_losses, _rates] if course.steps else []
@@ -88,7 +85,7 @@ def course_figure(name: str, course: Course) -> str:
                 axes.axvline(epoch, color=SERIES[4], linewidth=1.2)
         panels[-1].set_xlabel("epoch")
 
-    return draw(name, (9.0, 0.8 + 1.9 * len(painters)), paint)
+    return Drawing(name, (9.0, 0.8 + 1.9 * len(painters)), paint)
 
 
 def _losses(axes: Axes, course: Course) -> None:

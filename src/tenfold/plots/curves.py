@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tenfold.plots.theme import GRID, INK, MUTED, SERIES, draw, log_if_wide
+from tenfold.plots.theme import GRID, INK, MUTED, SERIES, Drawing, log_if_wide
 from tenfold.plots.thinned import binned, corners
 
 __all__ = ["Curve", "Point", "Snapshot", "curve_figure", "cycle_ends"]
@@ -80,16 +80,13 @@ def cycle_ends(curve: Curve) -> tuple[int, ...]:
     return tuple(ends)
 
 
-def curve_figure(name: str, curve: Curve, *, loss: str) -> str:
+def curve_figure(name: str, curve: Curve, *, loss: str) -> Drawing:
     """Loss and learning rate over the steps and, below, the snapshots.
 
     Args:
         name: of the figure.
         curve: what to draw.
         loss: what the loss is, with its unit.
-
-    Returns:
-        SVG as `tenfold.plots.theme.draw` gives it.
     """
 
     def paint(figure: Figure) -> None:
@@ -103,7 +100,7 @@ def curve_figure(name: str, curve: Curve, *, loss: str) -> str:
             _marks(axes, curve)
         lower.set_xlabel("step")
 
-    return draw(name, (9.0, 5.4 if curve.snapshots else 3.4), paint)
+    return Drawing(name, (9.0, 5.4 if curve.snapshots else 3.4), paint)
 
 
 def _loss(axes: Axes, curve: Curve, label: str) -> None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from tenfold.core.report import LayerReport
-from tenfold.plots.theme import GRID, INK, MUTED, PAPER, draw, shade
+from tenfold.plots.theme import GRID, INK, MUTED, PAPER, Drawing, shade
 
 __all__ = ["heat_map", "stage_of"]
 
@@ -27,15 +27,12 @@ _LONGEST = 12  # characters that fit into a cell
 _SMALL, _TINY = 6.5, 6.0  # points
 
 
-def heat_map(name: str, layers: Sequence[LayerReport]) -> str:
+def heat_map(name: str, layers: Sequence[LayerReport]) -> Drawing:
     """How much is left of each layer, in parameters and in MACs, and by which scheme and rank.
 
     Args:
         name: of the figure.
         layers: at least one, in network order.
-
-    Returns:
-        SVG as `tenfold.plots.theme.draw` gives it.
     """
     lines = _lines(layers)
     across = max(_LEAST, *(len(line) for _, _, line in lines))
@@ -53,7 +50,7 @@ def heat_map(name: str, layers: Sequence[LayerReport]) -> str:
                 _cell(axes, row, column, layer, _rest(layer.name, stage))
         _legend(figure, size, left=_LABEL * cell)
 
-    return draw(name, size, paint)
+    return Drawing(name, size, paint)
 
 
 def stage_of(layer: str) -> str:

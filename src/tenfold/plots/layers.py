@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
-from tenfold.plots.theme import INK, MUTED, SERIES, draw, logarithmic
+from tenfold.plots.theme import INK, MUTED, SERIES, Drawing, logarithmic
 
 __all__ = ["Rise", "bars", "predicted_against_measured", "rank_correlation"]
 
@@ -27,16 +27,13 @@ class Rise:
     measured: float
 
 
-def bars(name: str, values: Mapping[str, float], axis: str) -> str:
+def bars(name: str, values: Mapping[str, float], axis: str) -> Drawing:
     """Horizontal bars, the first at the top.
 
     Args:
         name: of the figure.
         values: what stands beside a bar -> its length; at least one.
         axis: what the length is, with its unit.
-
-    Returns:
-        SVG as `tenfold.plots.theme.draw` gives it.
     """
 
     def paint(figure: Figure) -> None:
@@ -48,19 +45,16 @@ def bars(name: str, values: Mapping[str, float], axis: str) -> str:
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0, labelsize=7.5)
 
-    return draw(name, (7.2, 0.6 + 0.2 * max(3, len(values))), paint)
+    return Drawing(name, (7.2, 0.6 + 0.2 * max(3, len(values))), paint)
 
 
-def predicted_against_measured(name: str, rises: Sequence[Rise], axis: str) -> str:
+def predicted_against_measured(name: str, rises: Sequence[Rise], axis: str) -> Drawing:
     """One point a layer on logarithmic axes, and the line on which a prediction is right.
 
     Args:
         name: of the figure.
         rises: at least one.
         axis: unit of both.
-
-    Returns:
-        SVG as `tenfold.plots.theme.draw` gives it.
     """
 
     def paint(figure: Figure) -> None:
@@ -82,7 +76,7 @@ def predicted_against_measured(name: str, rises: Sequence[Rise], axis: str) -> s
         _name_outliers(axes, rises)
         figure.legend(loc="outside upper center", ncols=2, fontsize=8)
 
-    return draw(name, (5.6, 5.4), paint)
+    return Drawing(name, (5.6, 5.4), paint)
 
 
 def rank_correlation(rises: Sequence[Rise]) -> float | None:

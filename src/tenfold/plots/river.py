@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tenfold.plots.theme import PAPER, draw, shade
+from tenfold.plots.theme import PAPER, Drawing, shade
 
 __all__ = ["River", "river_figure"]
 
@@ -32,7 +32,7 @@ class River:
     bands: Mapping[str, tuple[float, ...]]
 
 
-def river_figure(name: str, rivers: Sequence[River], places: Sequence[float], axis: str) -> str:
+def river_figure(name: str, rivers: Sequence[River], places: Sequence[float], axis: str) -> Drawing:
     """Rivers below each other, on one axis.
 
     Args:
@@ -40,9 +40,6 @@ def river_figure(name: str, rivers: Sequence[River], places: Sequence[float], ax
         rivers: at least one, all with the same places.
         places: at least two, ascending.
         axis: what the places are, with their unit.
-
-    Returns:
-        SVG as `tenfold.plots.theme.draw` gives it.
     """
 
     def paint(figure: Figure) -> None:
@@ -51,7 +48,7 @@ def river_figure(name: str, rivers: Sequence[River], places: Sequence[float], ax
             _flow(axes, river, places)
         panels[-1].set_xlabel(axis)
 
-    return draw(name, (9.0, 0.7 + 2.1 * len(rivers)), paint)
+    return Drawing(name, (9.0, 0.7 + 2.1 * len(rivers)), paint)
 
 
 def _flow(axes: Axes, river: River, places: Sequence[float]) -> None:

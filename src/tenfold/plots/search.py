@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tenfold.plots.costs import COSTS, cost_axis
-from tenfold.plots.theme import GRID, INK, MUTED, SERIES, draw, log_if_wide, shade
+from tenfold.plots.theme import GRID, INK, MUTED, SERIES, Drawing, log_if_wide, shade
 
 __all__ = ["Slice", "Solution", "State", "Trial", "front_figure", "slice_figure", "trace_figure"]
 
@@ -72,15 +72,12 @@ class Slice:
     deviation: tuple[tuple[float, ...], ...]
 
 
-def trace_figure(name: str, trials: Sequence[Trial]) -> str:
+def trace_figure(name: str, trials: Sequence[Trial]) -> Drawing:
     """The loss of each trial in turn, and the best so far.
 
     Args:
         name: of the figure.
         trials: at least one, by rising number.
-
-    Returns:
-        SVG as `tenfold.plots.theme.draw` gives it.
     """
 
     def paint(figure: Figure) -> None:
@@ -100,19 +97,16 @@ def trace_figure(name: str, trials: Sequence[Trial]) -> str:
         axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
         figure.legend(loc="outside upper center", ncols=4, fontsize=8)
 
-    return draw(name, (9.0, 3.4), paint)
+    return Drawing(name, (9.0, 3.4), paint)
 
 
-def front_figure(name: str, front: Sequence[Solution], trials: Sequence[Trial]) -> str:
+def front_figure(name: str, front: Sequence[Solution], trials: Sequence[Trial]) -> Drawing:
     """Accuracy, or loss where accuracy is not known, against each cost: all trials, and the best trade-offs.
 
     Args:
         name: of the figure.
         front: at least one, all with the same costs.
         trials: all that was tried; may be none.
-
-    Returns:
-        SVG as `tenfold.plots.theme.draw` gives it.
     """
     costs = [cost for cost in COSTS if all(cost in x.costs for x in front)]
     accurate = all(x.accuracy is not None for x in front)
@@ -129,18 +123,15 @@ def front_figure(name: str, front: Sequence[Solution], trials: Sequence[Trial]) 
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=2, fontsize=8)
 
-    return draw(name, (max(5.0, min(9.6, 3.4 * len(costs))), 3.5), paint)
+    return Drawing(name, (max(5.0, min(9.6, 3.4 * len(costs))), 3.5), paint)
 
 
-def slice_figure(name: str, part: Slice) -> str:
+def slice_figure(name: str, part: Slice) -> Drawing:
     """Mean and standard deviation of the model over two dimensions.
 
     Args:
         name: of the figure.
         part: what to draw.
-
-    Returns:
-        SVG as `tenfold.plots.theme.draw` gives it.
     """
 
     def paint(figure: Figure) -> None:
@@ -157,7 +148,7 @@ def slice_figure(name: str, part: Slice) -> str:
             axes.set_xlabel(part.names[0])
         panels[0].set_ylabel(part.names[1])
 
-    return draw(name, (8.4, 4.6), paint)
+    return Drawing(name, (8.4, 4.6), paint)
 
 
 def _dots(axes: Axes, trials: Sequence[Trial], state: State, marker: str, color: str) -> None:

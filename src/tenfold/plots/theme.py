@@ -1,25 +1,41 @@
-"""How every figure looks, and how it becomes SVG that fits into a page in light or dark."""
+"""How every figure looks, and how it becomes SVG that fits into a page in light or dark, or a picture."""
 
 from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Sequence
-from io import StringIO
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO, StringIO
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["GRID", "INK", "MUTED", "PAPER", "SERIES", "draw", "log_if_wide", "logarithmic", "shade"]
+__all__ = [
+    "COLOURS",
+    "GRID",
+    "INK",
+    "MUTED",
+    "PAPER",
+    "SERIES",
+    "Drawing",
+    "log_if_wide",
+    "logarithmic",
+    "shade",
+]
 
-# Colours that no one would pick by hand; `draw` replaces each by the page's variable of that name, so that
-# the page, not the figure, knows what light and dark look like.
-INK, MUTED, GRID, PAPER = "#010a01", "#010a02", "#010a03", "#010a04"
-SERIES = ("#010b01", "#010b02", "#010b03", "#010b04", "#010b05", "#010b06")
-_VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper"} | {
-    colour: f"series-{number}" for number, colour in enumerate(SERIES, start=1)
+COLOURS = ("ink", "muted", "grid", "paper", *(f"series-{number}" for number in range(1, 7)))
+"""What a figure is drawn in: variables of a page, which knows what light and dark look like."""
+
+INK, MUTED, GRID, PAPER, *_series = (f"tenfold:{name}" for name in COLOURS)
+SERIES = tuple(_series)
+
+# Colours that no one would pick by hand stand in an SVG until each becomes the page's variable.
+_TOKENS = {name: f"#010a{number:02x}" for number, name in enumerate(COLOURS[:4], start=1)} | {
+    name: f"#010b{number:02x}" for number, name in enumerate(COLOURS[4:], start=1)
 }
 
 _FONT = "DejaVu Sans"  # comes with matplotlib, so that a layout is the same everywhere
@@ -58,31 +74,62 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def draw(name: str, size: tuple[float, float], paint: Callable[[Figure], None]) -> str:
-    """The SVG of a figure, for use inside an HTML page.
+@dataclass(frozen=True)
+class Drawing:
+    """A figure that is still to be drawn.
 
-    The same input gives the same bytes. Text is text. Every id begins with `name`. Colours are the
-    page's variables ``--ink``, ``--muted``, ``--grid``, ``--paper`` and ``--series-1`` to ``--series-6``.
-
-    Args:
-        name: of the figure, unlike that of any other on the page; letters, digits and hyphens.
+    Attributes:
+        name: unlike that of any other on the page; letters, digits and hyphens.
         size: width and height, inches.
         paint: draws into the empty figure.
-
-    Example:
-        >>> text = draw("line", (4, 3), lambda figure: figure.subplots().plot([1, 2], color=INK))
-        >>> text.startswith("<svg"), "var(--ink)" in text, INK in text
-        (True, True, False)
     """
-    buffer = StringIO()
+
+    name: str
+    size: tuple[float, float]
+    paint: Callable[[Figure], None]
+
+    def svg(self) -> str:
+        """For use inside an HTML page.
+
+        The same input gives the same bytes. Text is text. Every id begins with `name`. Colours are the
+        page's variables ``--ink``, ``--muted``, ``--grid``, ``--paper`` and ``--series-1`` to ``--series-6``.
+
+        Example:
+            >>> text = Drawing("line", (4, 3), lambda figure: figure.subplots().plot([1, 2], color=INK)).svg()
+            >>> text.startswith("<svg"), "var(--ink)" in text, "tenfold:ink" in text
+            (True, True, False)
+        """
+        buffer = StringIO()
+        metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        with _painted(self, _TOKENS) as figure:
+            figure.savefig(buffer, format="svg", metadata=metadata)
+        return _inlined(buffer.getvalue(), self.name, self.size[0])
+
+    def png(self, colours: Mapping[str, str], dots: float) -> bytes:
+        """For use where there is no page. The same input gives the same bytes.
+
+        Args:
+            colours: each of `COLOURS`, as ``#1b1f24``.
+            dots: to the inch.
+        """
+        buffer = BytesIO()
+        with _painted(self, colours) as figure:
+            figure.savefig(buffer, format="png", dpi=dots, metadata={"Software": None})
+        return buffer.getvalue()
+
+
+@contextmanager
+def _painted(drawing: Drawing, colours: Mapping[str, str]) -> Iterator[Figure]:
+    """The figure, in these colours for as long as it is being written."""
+    known = mpl.colors.get_named_colors_mapping()
+    for name in COLOURS:
+        known[f"tenfold:{name}"] = colours[name]  # not `update`, which would leave what is cached
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
         # The page's font has the glyphs that matplotlib misses; only widths are guessed here.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure = Figure(figsize=size, layout="constrained")
-        paint(figure)
-        metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(buffer, format="svg", metadata=metadata)
-    return _inlined(buffer.getvalue(), name, size[0])
+        figure = Figure(figsize=drawing.size, layout="constrained")
+        drawing.paint(figure)
+        yield figure
 
 
 def shade(fraction: float) -> tuple[str, str]:
@@ -136,8 +183,8 @@ def _inlined(text: str, name: str, width: float) -> str:
 def _tidied(tag: str, name: str, used: set[str]) -> str:
     """One tag: ids that are used begin with `name`, others go; the page's colours and font; short numbers."""
     tag = tag.replace("xlink:href=", "href=").replace(f"'{_FONT}'", "var(--font)")
-    for colour, variable in _VARIABLES.items():
-        tag = tag.replace(colour, f"var(--{variable})")
+    for colour, token in _TOKENS.items():
+        tag = tag.replace(token, f"var(--{colour})")
     tag = re.sub(r' id="([^"]+)"', lambda id_: f' id="{name}-{id_[1]}"' if id_[1] in used else "", tag)
     tag = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", tag)
     return re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", tag)

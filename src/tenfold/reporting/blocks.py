@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tenfold.plots.theme import Drawing
+
 __all__ = ["Figure", "Page", "Section", "Table"]
 
 
@@ -12,13 +14,11 @@ class Figure:
     """A figure and the sentence below it.
 
     Attributes:
-        name: the one its SVG was drawn with.
-        svg: of `tenfold.plots`, where names are escaped; goes into the page as it is.
+        drawing: of `tenfold.plots`, where names are escaped; goes into the page as it is.
         caption: one sentence.
     """
 
-    name: str
-    svg: str
+    drawing: Drawing
     caption: str
     kind: str = "figure"
 

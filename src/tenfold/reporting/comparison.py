@@ -190,10 +190,9 @@ def _figures(records: Sequence[Record]) -> tuple[Figure, ...]:
     runs = {record.name: record.report.after for record in records if record.report}
     if not drawable_costs(runs):
         return ()
-    name = "accuracy-cost"
-    svg = accuracy_figure(name, runs, _originals(records))
+    drawing = accuracy_figure("accuracy-cost", runs, _originals(records))
     caption = "Test accuracy of each run against each cost; a grey cross is the network it was made of."
-    return (Figure(name, svg, caption),)
+    return (Figure(drawing, caption),)
 
 
 def _originals(records: Sequence[Record]) -> dict[str, Measures]:

@@ -21,12 +21,12 @@ def layer_section(layers: Sequence[LayerReport]) -> Section:
     """The plan as a heat map, what it was predicted to cost and what it did cost, and a table of it all."""
     blocks: list[Figure | Table] = []
     if layers:
-        svg = heat_map("plan-map", layers)
+        drawing = heat_map("plan-map", layers)
         caption = (
             "The layers in network order, a line a stage: what is left of the parameters and MACs of each, "
             "its scheme and its rank."
         )
-        blocks = [Figure("plan-map", svg, caption), *_costs(layers), _table(layers)]
+        blocks = [Figure(drawing, caption), *_costs(layers), _table(layers)]
     return Section("plan", "Plan", tuple(blocks))
 
 
@@ -47,14 +47,14 @@ def _costs(layers: Sequence[LayerReport]) -> list[Figure | Table]:
         shown = {name: value for name, value in predicted.items() if name in dearest}
         which = "each factorised layer" if len(shown) == len(predicted) else f"the {_BARS} dearest layers"
         caption = f"The loss rise that was predicted for {which}, in network order."
-        svg = bars("rise-bars", shown, f"predicted {_RISE}")
-        figures.append(Figure("rise-bars", svg, caption))
+        drawing = bars("rise-bars", shown, f"predicted {_RISE}")
+        figures.append(Figure(drawing, caption))
     measured = {x.name: x.measured_rise for x in factorised}
     known = {name: value for name, value in measured.items() if value is not None and math.isfinite(value)}
     rises = [Rise(n, predicted[n], value) for n, value in known.items() if min(predicted[n], value) > 0]
     if rises:
-        svg = predicted_against_measured("rise-scatter", rises, _RISE)
-        figures.append(Figure("rise-scatter", svg, _scatter_caption(rises, len(known))))
+        drawing = predicted_against_measured("rise-scatter", rises, _RISE)
+        figures.append(Figure(drawing, _scatter_caption(rises, len(known))))
     return figures
 
 

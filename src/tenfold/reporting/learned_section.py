@@ -33,7 +33,7 @@ def _course(learned: Learned) -> Figure:
         f"held-out losses over the L steps{total}, a dotted line at each C step"
     )
     caption += "; a red line is a return to an earlier state." if learned.course.rollbacks else "."
-    return Figure("learned-course", course_figure("learned-course", learned.course), caption)
+    return Figure(course_figure("learned-course", learned.course), caption)
 
 
 def _river(learned: Learned) -> tuple[Figure, ...]:
@@ -41,9 +41,9 @@ def _river(learned: Learned) -> tuple[Figure, ...]:
     rivers = learned.rivers
     if not rivers:
         return ()
-    svg = river_figure("learned-ranks", rivers, [fit.epoch for fit in learned.fits], "epoch")
+    drawing = river_figure("learned-ranks", rivers, [fit.epoch for fit in learned.fits], "epoch")
     caption = "The ranks of each C step, a band a layer from the first at the top to the last."
-    return (Figure("learned-ranks", svg, caption),)
+    return (Figure(drawing, caption),)
 
 
 def _fits(learned: Learned) -> Table:

@@ -115,20 +115,20 @@ def _recovery(curve: Curve | None) -> tuple[Figure | Table, ...]:
     """How the network was brought back without labels."""
     if curve is None:
         return ()
-    svg = curve_figure("recovery-curve", curve, loss=_RECOVERY_LOSS)
+    drawing = curve_figure("recovery-curve", curve, loss=_RECOVERY_LOSS)
     caption = (
         f"Loss and learning rate over the {len(curve.points):,} steps in which the compressed network learnt "
         "to answer like the original."
     )
-    return (Figure("recovery-curve", svg, caption),)
+    return (Figure(drawing, caption),)
 
 
 def _training(history: History) -> tuple[Figure | Table, ...]:
     """How the network was fine-tuned with labels."""
     blocks: list[Figure | Table] = []
     if history.training is not None:
-        svg = curve_figure("training-curve", history.training, loss=_TRAINING_LOSS)
-        blocks.append(Figure("training-curve", svg, _training_caption(history.training)))
+        drawing = curve_figure("training-curve", history.training, loss=_TRAINING_LOSS)
+        blocks.append(Figure(drawing, _training_caption(history.training)))
     if history.cycles:
         blocks.append(_cycles(history))
     if history.rollbacks:

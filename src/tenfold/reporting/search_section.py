@@ -32,7 +32,7 @@ def _trace(search: Search) -> tuple[Figure, ...]:
     caption = (
         f"Held-out loss of each trial in the space of {search.space}, proposed by {search.sampler}: {counts}."
     )
-    return (Figure("search-trace", trace_figure("search-trace", search.trials), caption),)
+    return (Figure(trace_figure("search-trace", search.trials), caption),)
 
 
 def _importance(search: Search) -> tuple[Figure, ...]:
@@ -41,9 +41,9 @@ def _importance(search: Search) -> tuple[Figure, ...]:
     if not ranked:
         return ()
     more = f", the first {_BARS} of {len(ranked)}" if len(ranked) > _BARS else ""
-    svg = bars("search-importance", dict(ranked[:_BARS]), "importance, share of the loss's variation")
+    drawing = bars("search-importance", dict(ranked[:_BARS]), "importance, share of the loss's variation")
     caption = f"How much the loss depends on each dimension of the search{more}."
-    return (Figure("search-importance", svg, caption),)
+    return (Figure(drawing, caption),)
 
 
 def _front(search: Search) -> tuple[Figure | Table, ...]:
@@ -51,14 +51,14 @@ def _front(search: Search) -> tuple[Figure | Table, ...]:
     known = [cost for cost in COSTS if search.front and all(cost in x.costs for x in search.front)]
     if not known:
         return ()
-    svg = front_figure("search-front", search.front, search.trials)
+    drawing = front_figure("search-front", search.front, search.trials)
     caption = "Plans that no other trial beats in both loss and cost, among all complete trials."
     rows = tuple(
         (f"{x.loss:.4f}", written(x.accuracy, ".2f"), *(f"{x.costs[cost]:,.6g}" for cost in known))
         for x in sorted(search.front, key=lambda x: x.costs[known[0]])
     )
     header = ("held-out loss, nats", "held-out accuracy, %", *(COSTS[cost] for cost in known))
-    return (Figure("search-front", svg, caption), Table(header, rows, texts=0, caption="The front."))
+    return (Figure(drawing, caption), Table(header, rows, texts=0, caption="The front."))
 
 
 def _slice(search: Search) -> tuple[Figure, ...]:
@@ -69,4 +69,4 @@ def _slice(search: Search) -> tuple[Figure, ...]:
         "What the Gaussian process believes of the log loss over the two dimensions that matter most, "
         "and how sure it is."
     )
-    return (Figure("search-slice", slice_figure("search-slice", search.slice), caption),)
+    return (Figure(slice_figure("search-slice", search.slice), caption),)
