@@ -75,7 +75,7 @@ def _jobs(user: User, camera: _Camera, made: Job) -> None:
         ("out", ""),
         ("cache", ""),
         ("weights", "digits.safetensors"),
-        ("epochs", "900"),
+        ("epochs", "90"),
         ("schedule", "cosine-cyclic"),
         ("cycles", "3"),
     ):
@@ -90,7 +90,7 @@ def _jobs(user: User, camera: _Camera, made: Job) -> None:
     page.load(form)
     page.parameters.open_at("epochs")
     camera.take("validation")
-    form.set("epochs", "900")
+    form.set("epochs", "90")
     form.set("recovery_steps", "60")
     page.load(form)
     page.start()
@@ -111,6 +111,9 @@ def _rest(user: User, camera: _Camera) -> None:
     camera.take("results")
     page.plan.master.master.select(page.plan.master)
     camera.take("plan")
+    page.comparing.master.select(page.plots.container)
+    user.until(lambda: page.plots.pictures and len(page.plots._kept) == len(page.plots.pictures))
+    camera.take("plots")
     page.comparing.master.select(page.comparing)
     page.comparing.runs.selection_set(*page.comparing.runs.get_children())
     page.comparing.button.invoke()

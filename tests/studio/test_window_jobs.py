@@ -219,6 +219,23 @@ def test_what_a_job_would_do_is_said_before_it_is_started(user, digits):
     assert f"→ {after.macs:,} (" in said
 
 
+def test_a_result_is_exported_from_its_page(user, digits):
+    start(user, digits(recovery_steps=0, epochs=0))
+    run = chosen(user, "done").run_directory
+    page = user.open("results", run=run)
+    user.until(lambda: page._seen is not None)
+    menu = page.nametowidget(page._export.cget("menu"))
+    titles = [menu.entrycget(place, "label") for place in range(menu.index("end") + 1)]
+    assert titles == ["ONNX", "ONNX, 8 bits", "torch.export", "safetensors"]
+    menu.invoke(titles.index("torch.export"))
+    user.until(lambda: user.window.shell.page == "jobs")
+    chosen(user, "done", 2)
+    assert f"exported to {run / 'model.pt2'}" in user.page._logged
+    exported = torch.export.load(run / "model.pt2")
+    params = sum(tensor.numel() for tensor in exported.parameters())
+    assert params == RunDirectory(run).read_report().after.params
+
+
 def test_plans_that_are_kept_are_plans(user, digits):
     start(user, digits())
     job = chosen(user, "done")

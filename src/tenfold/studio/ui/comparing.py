@@ -12,7 +12,7 @@ import ttkbootstrap as ttk
 from tenfold.core.errors import TenfoldError
 from tenfold.studio.jobs import Job
 from tenfold.studio.language import _
-from tenfold.studio.ui.page import scaled
+from tenfold.studio.ui.page import keep_split, scaled
 from tenfold.studio.ui.runs import finished
 from tenfold.studio.wording import clock_time
 
@@ -30,8 +30,10 @@ class Comparing(ttk.Frame):
         table: what is compared.
     """
 
-    def __init__(self, master: tk.Misc, compare: Callable[[Sequence[Path]], None]) -> None:
-        """Empty; `compare` is called with the chosen runs."""
+    def __init__(
+        self, master: tk.Misc, compare: Callable[[Sequence[Path]], None], splits: dict[str, float]
+    ) -> None:
+        """Empty; `compare` is called with the chosen runs; `splits` as of `keep_split`."""
         super().__init__(master, padding=8)
         self._compare = compare
         self._paths: dict[str, Path] = {}
@@ -50,6 +52,7 @@ class Comparing(ttk.Frame):
         self.table = ttk.Treeview(panes, show="headings", height=6, selectmode="browse")
         panes.add(self.table, weight=1)
         panes.pack(fill="both", expand=True)
+        keep_split(panes, splits, "comparing")
 
     def offer(self, jobs: Iterable[Job]) -> None:
         """List the runs of jobs."""
@@ -78,9 +81,10 @@ class Comparing(ttk.Frame):
 
     def _extend(self, beside: Callable[[str], str]) -> str:
         """Choose one more, with the keyboard."""
-        row = beside(self.runs.focus())
+        first = self.runs.focus()
+        row = beside(first)
         if row:
-            self.runs.selection_add(row)
+            self.runs.selection_add(first, row)
             self.runs.focus(row)
             self.runs.see(row)
         return "break"

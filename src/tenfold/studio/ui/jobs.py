@@ -16,7 +16,7 @@ from tenfold.studio.language import _
 from tenfold.studio.progress import Progress
 from tenfold.studio.ui.curves import Curves
 from tenfold.studio.ui.desktop import open_folder
-from tenfold.studio.ui.page import Page, buttons, fit_columns, heading, select_row, wrap
+from tenfold.studio.ui.page import Page, buttons, fit_columns, heading, keep_split, select_row, wrap
 from tenfold.studio.wording import PHASES, STATES, clock_time, duration
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class JobsPage(Page):
         panes.pack(fill="both", expand=True)
         self._make_table(panes)
         self._make_details(panes)
+        keep_split(panes, window.remembered.splits, "jobs")
 
     def show(self, **asked: Any) -> None:
         """Bring the list up to date; choose the job `number`."""

@@ -11,7 +11,7 @@ from tenfold.studio.form import METHODS
 from tenfold.studio.language import _
 from tenfold.studio.manual import Article, articles, search
 from tenfold.studio.ui.markdown import MarkdownText
-from tenfold.studio.ui.page import Page, heading, scaled, select_row
+from tenfold.studio.ui.page import Page, heading, keep_split, scaled, select_row
 
 if TYPE_CHECKING:
     from tenfold.studio.ui.window import Window
@@ -68,6 +68,7 @@ class ManualPage(Page):
         scroll.pack(side="right", fill="y")
         self.text.pack(fill="both", expand=True)
         panes.add(holder, weight=1)
+        keep_split(panes, window.remembered.splits, "manual")
         self._list()
 
     def show(self, **asked: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tkinter as tk
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import ttkbootstrap as ttk
@@ -22,7 +23,9 @@ __all__ = [
     "fit_columns",
     "flow",
     "heading",
+    "keep_split",
     "scaled",
+    "scroll_by_keys",
     "select_row",
     "tab_as_seen",
     "wrap",
@@ -121,6 +124,40 @@ def tab_as_seen(widget: tk.Misc) -> None:
         tk.Misc.tkraise(child)  # a canvas has a method of that name for what is drawn
     for inside in widget.winfo_children():
         tab_as_seen(inside)
+
+
+def scroll_by_keys(book: ttk.Notebook, frame: ttk.ScrolledFrame) -> None:
+    """Let the keys for up and down scroll `frame` while its tab in `book` has the keyboard."""
+
+    def scroll(number: int, what: str, _event: object) -> None:
+        if frame.winfo_viewable():
+            frame.yview_scroll(number, what)
+
+    for key, number, what in (
+        ("<Up>", -1, "units"),
+        ("<Down>", 1, "units"),
+        ("<Prior>", -1, "pages"),
+        ("<Next>", 1, "pages"),
+    ):
+        book.bind(key, partial(scroll, number, what), add="+")
+
+
+def keep_split(panes: ttk.Panedwindow, splits: dict[str, float], name: str) -> None:
+    """Divide two panes as `splits` has it, also when their room changes, and note there how the user does."""
+    across = str(panes.cget("orient")) == "horizontal"
+
+    def room() -> int:
+        return panes.winfo_width() if across else panes.winfo_height()
+
+    def divide(_event: object) -> None:
+        if name in splits:
+            panes.sashpos(0, round(splits[name] * room()))
+
+    def note(_event: object) -> None:
+        splits[name] = min(0.99, max(0.01, panes.sashpos(0) / room()))
+
+    panes.bind("<Configure>", divide, add="+")
+    panes.bind("<ButtonRelease-1>", note, add="+")
 
 
 def heading(master: tk.Misc, text: str, lead: str = "") -> ttk.Frame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from tenfold.core.atomic import write_text
@@ -27,6 +27,7 @@ class Remembered:
         language: one of `tenfold.studio.language.LANGUAGES`.
         expert: whether the form shows the fields for experts.
         name: of the last user.
+        splits: of panes, by their name: the share of the first one, in (0, 1).
     """
 
     geometry: str = ""
@@ -35,6 +36,7 @@ class Remembered:
     language: str = "en"
     expert: bool = False
     name: str = ""
+    splits: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path) -> Remembered:
@@ -44,11 +46,12 @@ class Remembered:
             values = json.loads((folder / _FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return found
-        for field in fields(cls):
-            if isinstance(values, dict) and type(values.get(field.name)) is type(getattr(found, field.name)):
-                setattr(found, field.name, values[field.name])
+        for known in fields(cls):
+            if isinstance(values, dict) and type(values.get(known.name)) is type(getattr(found, known.name)):
+                setattr(found, known.name, values[known.name])
         found.mode = found.mode if found.mode in ("light", "dark") else "light"
         found.language = found.language if found.language in LANGUAGES else "en"
+        found.splits = {x: y for x, y in found.splits.items() if isinstance(y, float) and 0 < y < 1}
         return found
 
     def save(self, folder: Path) -> None:

@@ -25,8 +25,9 @@ from tenfold.studio.ui.cards import Cards
 from tenfold.studio.ui.comparing import Comparing
 from tenfold.studio.ui.curves import Curves
 from tenfold.studio.ui.desktop import open_folder, open_page
-from tenfold.studio.ui.page import Page, flow, heading, wrap
+from tenfold.studio.ui.page import Page, flow, heading, scroll_by_keys, wrap
 from tenfold.studio.ui.plan_table import PlanTable
+from tenfold.studio.ui.plots import Plots
 from tenfold.studio.ui.runs import RunChoice
 from tenfold.studio.wording import duration
 
@@ -61,6 +62,7 @@ class ResultsPage(Page):
         choice: of the run.
         cards: before and after.
         plan: its plan, which can be changed.
+        plots: those of its report.
         comparing: several runs.
     """
 
@@ -77,7 +79,8 @@ class ResultsPage(Page):
         book.enable_traversal()
         self._make_summary(book)
         self._make_plan(book)
-        self.comparing = Comparing(book, self._compare)
+        self.plots = Plots(self, book)
+        self.comparing = Comparing(book, self._compare, window.remembered.splits)
         book.add(self.comparing, text=_("Compare"))
 
     def show(self, **asked: Any) -> None:
@@ -130,6 +133,7 @@ class ResultsPage(Page):
         self.cards.show(seen.report)
         layers = {layer.name: layer for layer in seen.report.layers} if seen.report else {}
         self.plan.show(seen.plan, layers)
+        self.plots.show(seen.run)
         self._curves.show(seen.curves[-1] if seen.curves else None)
         self._asked.configure(text=_asked(seen))
         for button in self._buttons:
@@ -164,6 +168,7 @@ class ResultsPage(Page):
         """Before and after, and how it was trained."""
         frame = ttk.ScrolledFrame(book, auto_hide=False, padding=10)
         book.add(frame.container, text=_("Before and after"))
+        scroll_by_keys(book, frame)
         self.cards = Cards(frame)
         self.cards.pack(fill="x")
         self._asked = ttk.Label(frame, bootstyle="secondary", justify="left")

@@ -249,6 +249,8 @@ class Window(ttk.App):
         """Activity, and the shortcuts that hold everywhere."""
         for event in ("<KeyPress>", "<ButtonPress>", "<Motion>", "<MouseWheel>"):
             self.bind_all(event, self._touched, "+")
+        self.bind_class("Treeview", "<FocusIn>", _find_row, add="+")
+        self.bind_class("TButton", "<space>", _press)  # ttkbootstrap leaves only Return
         self.bind_all("<Control-q>", lambda _event: self.close())
         self.bind_all("<Control-l>", lambda _event: self.lock())
 
@@ -256,3 +258,17 @@ class Window(ttk.App):
         """Someone is there."""
         if self.session is not None:
             self.session.touch()
+
+
+def _find_row(event: tk.Event[tk.Misc]) -> None:
+    """Give the keyboard a row of the table it comes to: without one, Tk lets no key move."""
+    table = event.widget
+    if isinstance(table, ttk.Treeview) and not table.focus():
+        for row in (table.selection() or table.get_children())[:1]:
+            table.focus(row)
+
+
+def _press(event: tk.Event[tk.Misc]) -> None:
+    """Press the button that has the keyboard."""
+    if isinstance(event.widget, ttk.Button):
+        event.widget.invoke()
