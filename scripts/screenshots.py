@@ -118,6 +118,7 @@ def _rest(user: User, camera: _Camera) -> None:
     page.comparing.runs.selection_set(*page.comparing.runs.get_children())
     page.comparing.button.invoke()
     user.until(page.comparing.table.get_children)
+    page.comparing.table.selection_set(page.comparing.table.get_children()[-1])
     camera.take("compare")
     page = user.open("package")
     user.until(lambda: page.choice.run)

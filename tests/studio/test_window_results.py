@@ -154,6 +154,9 @@ def test_runs_to_compare_are_chosen_with_the_keyboard(user, tmp_path):
     assert titles == ["", "run-2", "run-1"]
     rows = [page.comparing.table.item(row, "values") for row in page.comparing.table.get_children()]
     assert ("seed", "2", "1") in rows
+    page.comparing.table.selection_set(page.comparing.table.get_children()[rows.index(("seed", "2", "1"))])
+    user.look()
+    assert str(page.comparing.whole.cget("text")) == "seed: 2;  1"
 
 
 def test_the_panes_of_jobs_are_found_as_they_were_left(user, tmp_path):

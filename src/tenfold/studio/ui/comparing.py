@@ -12,7 +12,7 @@ import ttkbootstrap as ttk
 from tenfold.core.errors import TenfoldError
 from tenfold.studio.jobs import Job
 from tenfold.studio.language import _
-from tenfold.studio.ui.page import keep_split, scaled
+from tenfold.studio.ui.page import keep_split, scaled, wrap
 from tenfold.studio.ui.runs import finished
 from tenfold.studio.wording import clock_time
 
@@ -28,6 +28,7 @@ class Comparing(ttk.Frame):
     Attributes:
         runs: the list; a row is named by the number of its job.
         table: what is compared.
+        whole: the chosen row of it, of which a column may be too narrow to show all.
     """
 
     def __init__(
@@ -49,8 +50,14 @@ class Comparing(ttk.Frame):
         self.button.pack(side="bottom", fill="x", pady=(8, 0))
         self.runs.pack(fill="both", expand=True)
         panes.add(left, weight=0)
-        self.table = ttk.Treeview(panes, show="headings", height=6, selectmode="browse")
-        panes.add(self.table, weight=1)
+        right = ttk.Frame(panes)
+        self.whole = ttk.Label(right, bootstyle="secondary", justify="left")
+        self.whole.pack(side="bottom", fill="x", pady=(6, 0))
+        wrap(self.whole)
+        self.table = ttk.Treeview(right, show="headings", height=6, selectmode="browse")
+        self.table.bind("<<TreeviewSelect>>", lambda _event: self._show_whole())
+        self.table.pack(fill="both", expand=True)
+        panes.add(right, weight=1)
         panes.pack(fill="both", expand=True)
         keep_split(panes, splits, "comparing")
 
@@ -68,6 +75,7 @@ class Comparing(ttk.Frame):
         """Show what was found: measures with an asterisk at the best, then settings that differ."""
         names = ["", *comparison.names]
         self.table.delete(*self.table.get_children())
+        self.whole.configure(text="")
         self.table.configure(columns=[str(number) for number in range(len(names))])
         for number, name in enumerate(names):
             width = scaled(self, 130 if number else 260)
@@ -78,6 +86,12 @@ class Comparing(ttk.Frame):
         for row in rows:
             values = [f"{text} *" if place in row.best else text for place, text in enumerate(row.values)]
             self.table.insert("", "end", values=(row.title, *values))
+
+    def _show_whole(self) -> None:
+        """Say all of the chosen row."""
+        for row in self.table.selection():
+            title, *texts = self.table.item(row, "values")
+            self.whole.configure(text=f"{title}: {';  '.join(map(str, texts))}")
 
     def _extend(self, beside: Callable[[str], str]) -> str:
         """Choose one more, with the keyboard."""
