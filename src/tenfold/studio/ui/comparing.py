@@ -90,8 +90,12 @@ class Comparing(ttk.Frame):
     def _show_whole(self) -> None:
         """Say all of the chosen row."""
         for row in self.table.selection():
-            title, *texts = self.table.item(row, "values")
-            self.whole.configure(text=f"{title}: {';  '.join(map(str, texts))}")
+            title, texts = self.table.set(row, "0"), [self.table.set(row, x) for x in self._columns()[1:]]
+            self.whole.configure(text=f"{title}: {';  '.join(texts)}")
+
+    def _columns(self) -> list[str]:
+        """Of the table: what is measured, then a run each."""
+        return [str(name) for name in self.table.cget("columns")]
 
     def _extend(self, beside: Callable[[str], str]) -> str:
         """Choose one more, with the keyboard."""
