@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from importlib.metadata import Distribution
+from importlib.metadata import Distribution, version
 from pathlib import Path
 
 import pytest
@@ -101,6 +101,24 @@ def test_all_that_is_needed_is_found_and_what_is_not_installed_is_named() -> Non
     assert not {"pyinstaller", "pytest", "executorch"} & needed.keys()
     with pytest.raises(ExportError, match=r"no-such-thing is not installed: pip install 'tenfold\[studio\]'"):
         needed_distributions("no-such-thing", "studio")
+
+
+def test_sources_on_the_path_do_not_hide_what_was_installed(
+    installed: Distribution, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = tmp_path / "src" / "thing.egg-info"  # as setuptools leaves it in a folder of sources
+    beside.mkdir(parents=True)
+    (beside / "PKG-INFO").write_text("Name: thing\nVersion: 0\n")
+    (beside / "SOURCES.txt").write_text("src/thing/__init__.py\nREADME.md\n")
+    for place in ("site", "src"):
+        monkeypatch.syspath_prepend(str(tmp_path / place))
+    assert version("thing") == "0"
+    (found,) = needed_distributions("thing", "studio").values()
+    assert found.version == "1"
+    assert top_names([found]) == top_names([installed])
+    (tmp_path / "site" / "thing-1.dist-info" / "RECORD").unlink()
+    with pytest.raises(ExportError, match=r"^thing is not installed: pip install 'tenfold\[studio\]'$"):
+        needed_distributions("thing", "studio")
 
 
 def test_a_folder_of_sources_is_copied_with_its_data(tmp_path: Path) -> None:

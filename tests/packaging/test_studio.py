@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -51,10 +52,17 @@ def test_a_torch_for_graphics_cards_is_refused() -> None:
 
 def test_a_program_that_lists_no_networks_is_not_packed(tmp_path: Path) -> None:
     program = tmp_path / studio.PROGRAM
-    for script, said in (("echo no library >&2; exit 1", "no library"), ("echo '[]'", "nothing")):
+    added = "[PYI-7:ERROR] Failed to execute script 'start' due to unhandled exception!"
+    failed = f"Traceback:\\n  File\\nKeyError: 'a'\\n{added}"
+    for script, said in (
+        ("echo no library >&2; exit 1", "no library"),
+        ("echo '[]'", "nothing"),
+        (f'printf "{failed}" >&2', "KeyError: 'a'"),
+        (f'echo "{added}" >&2', added),
+    ):
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o755)
-        with pytest.raises(ExportError, match=f"does not work here; it says: {said}"):
+        with pytest.raises(ExportError, match=re.escape(f"does not work here; it says: {said}; install")):
             studio.prove_studio(tmp_path)
     program.write_text('#!/bin/sh\n[ "$1" = -c ] && echo \'["small"]\'\n')
     studio.prove_studio(tmp_path)

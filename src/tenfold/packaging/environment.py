@@ -8,7 +8,7 @@ import re
 import shutil
 import struct
 from collections.abc import Iterable, Iterator
-from importlib.metadata import Distribution, PackageNotFoundError, PackagePath, distribution
+from importlib.metadata import Distribution, PackagePath, distributions
 from pathlib import Path
 
 from tenfold.core.errors import ExportError
@@ -73,11 +73,15 @@ def copy_sources(package: Path, folder: Path) -> None:
 
 
 def _installed(name: str, extra: str) -> Distribution:
-    """A distribution of this environment."""
-    try:
-        return distribution(name)
-    except PackageNotFoundError:
-        raise ExportError(f"{name} is not installed: pip install 'tenfold[{extra}]'") from None
+    """A distribution of this environment, as it was installed.
+
+    A folder of sources that is on the path (PYTHONPATH) has metadata too, and is found first. It lists the sources: a
+    program made of that would not know its own version.
+    """
+    found = next((one for one in distributions(name=name) if one.read_text("RECORD") is not None), None)
+    if found is None:
+        raise ExportError(f"{name} is not installed: pip install 'tenfold[{extra}]'")
+    return found
 
 
 def _canonical(name: str) -> str:

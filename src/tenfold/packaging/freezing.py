@@ -86,8 +86,10 @@ def answer_of(command: Sequence[str | Path], given: str = "") -> list[Any]:
     except ValueError:
         found = []
     if not found:
-        said = (ended.stderr.strip().splitlines() or ["nothing"])[-1]
-        raise ExportError(f"the program that was made does not work here; it says: {said}")
+        raise ExportError(
+            f"the program that was made does not work here; it says: {_last_words(ended.stderr)}; install what "
+            "that names again, or pack in a new environment"
+        )
     return found
 
 
@@ -119,3 +121,10 @@ def _run(command: list[str], work: Path) -> None:
     if ended.returncode:
         last = ended.stdout.strip().splitlines()[-1:] or ["it says nothing"]
         raise ExportError(f"PyInstaller failed: {last[0]}")
+
+
+def _last_words(said: str) -> str:
+    """The last line of what a program told before it ended, as a rule its exception."""
+    lines = said.strip().splitlines() or ["nothing"]
+    own = [line for line in lines if not line.startswith("[PYI-")]  # what PyInstaller adds names no reason
+    return (own or lines)[-1]
