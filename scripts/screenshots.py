@@ -18,9 +18,10 @@ from PIL import ImageGrab
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+from display import lasting_display  # noqa: E402
 from tenfold.studio.form import Form  # noqa: E402
 from tenfold.studio.jobs import Job  # noqa: E402
-from window_driver import User, screen  # noqa: E402 the way in which tests use the window
+from window_driver import User  # noqa: E402 the way in which tests use the window
 
 _SIZE = (1040, 680)
 _SMALL = (640, 480)
@@ -30,7 +31,8 @@ _COLOURS = 64  # enough for flat widgets, and a tenth of the bytes
 def main() -> None:
     """Take all of them."""
     out = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "docs" / "images").absolute()
-    with screen(f"{_SIZE[0]}x{_SIZE[1]}") as display, tempfile.TemporaryDirectory() as folder:
+    display = lasting_display(f"{_SIZE[0]}x{_SIZE[1]}")
+    with tempfile.TemporaryDirectory() as folder:
         os.environ.update(DISPLAY=display.name, LANG="C.UTF-8", OMP_NUM_THREADS="1")
         os.chdir(folder)  # what the form names lies here
         user = User.at(Path(folder) / "data")

@@ -1,34 +1,68 @@
-"""A display that no one looks at."""
+"""Displays that no one looks at."""
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from PIL import Image, ImageGrab
 
 
+@dataclass(frozen=True)
+class Screen:
+    """An X display: its name, and the process that draws on it."""
+
+    name: str
+    pid: int
+
+
 @contextmanager
 def hidden_display() -> Iterator[str]:
-    """Name of an X display of 1000x700 of one's own; the programs in it are ended with it."""
+    """Name of a display of 1000x700 for programs that the test starts; they end with it.
+
+    Not for windows of this process: see `lasting_display`.
+    """
+    server, name = _start("1000x700")
+    try:
+        yield name
+    finally:
+        _end(server)
+
+
+def lasting_display(size: str = "1000x700", *more: str) -> Screen:
+    """A display for windows of this process, until it ends, with `more` options of Xvfb.
+
+    Not shorter: Tk keeps its connection after its last window, and ends a process whose display goes as soon
+    as it looks at events again, be it in a window of another test on another display.
+    """
+    server, name = _start(size, *more)
+    atexit.register(_end, server)
+    return Screen(name, server.pid)
+
+
+def _start(size: str, *more: str) -> tuple[subprocess.Popen[bytes], str]:
+    """Xvfb, which has to be installed, and the name of its display."""
     reading, writing = os.pipe()
     server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1000x700x24", "-nolisten", "tcp"],
+        ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{size}x24", "-nolisten", "tcp", *more],
         pass_fds=[writing],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     os.close(writing)
-    try:
-        with os.fdopen(reading) as pipe:
-            number = pipe.readline().strip()
-        assert number, "Xvfb did not start"
-        yield f":{number}"
-    finally:
-        server.terminate()
-        server.wait(30)
+    with os.fdopen(reading) as pipe:
+        number = pipe.readline().strip()
+    assert number, "Xvfb did not start"
+    return server, f":{number}"
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    server.wait(30)
 
 
 def screenshot(display: str) -> Image.Image:

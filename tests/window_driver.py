@@ -1,49 +1,21 @@
-"""A screen without a monitor, and someone who uses the window on it."""
+"""Someone who uses the window, on a screen without a monitor."""
 
 from __future__ import annotations
 
-import atexit
-import os
-import subprocess
 import threading
 import time
 import tkinter as tk
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from display import Screen
 from studio_samples import PASSWORD, QUICK
 from tenfold.studio.store import Store
 from tenfold.studio.ui.window import Window
 
 SECONDS = 900  # a machine may be busy with other things
 _IDLE_S = 86_400.0  # nobody touches the keys while a job runs
-
-
-@dataclass(frozen=True)
-class Screen:
-    """A display: its name, and the process that draws on it."""
-
-    name: str
-    pid: int
-
-
-@contextmanager
-def screen(size: str = "1280x800", *more: str) -> Iterator[Screen]:
-    """A display of its own until this process ends, with `more` options of Xvfb, which has to be there."""
-    reading, writing = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{size}x24", "-nolisten", "tcp", *more],
-        pass_fds=[writing],
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(writing)
-    # not sooner: Tk keeps its connection after the last window, and ends a process whose display goes
-    atexit.register(server.wait)
-    atexit.register(server.terminate)
-    with os.fdopen(reading) as told:
-        yield Screen(f":{told.readline().strip()}", server.pid)
 
 
 @dataclass

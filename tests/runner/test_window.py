@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from display import hidden_display, pixels_of, screenshot
+from display import hidden_display, lasting_display, pixels_of, screenshot
 from dragging import start_dragging
 from packages import write_digits, write_folder, write_run
 from tenfold.packaging.options import PackOptions
@@ -31,9 +31,8 @@ _KEPT: list[tk.Tk] = []  # Tcl aborts where an interpreter is collected by anoth
 
 
 @pytest.fixture(scope="module")
-def display() -> Iterator[str]:
-    with hidden_display() as name:
-        yield name
+def display() -> str:
+    return lasting_display().name
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from display import Screen, lasting_display
 from job_samples import SETTINGS, write_images, write_weights
 from studio_samples import PASSWORD, Desk, Opened, open_desk, opened
 from tenfold.studio import queue as queue_module
 from tenfold.studio.sessions import Session
 
 if TYPE_CHECKING:
-    from window_driver import Screen, User
+    from window_driver import User
 
 
 @pytest.fixture
@@ -65,12 +66,9 @@ def sample(tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def display() -> Iterator[Screen]:
+def display() -> Screen:
     """A screen of its own."""
-    from window_driver import screen  # needs Tk, without which the other tests do
-
-    with screen() as found:
-        yield found
+    return lasting_display("1280x800")
 
 
 @pytest.fixture
@@ -78,7 +76,7 @@ def user(
     display: Screen, tmp_path: Path, surroundings: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[User]:
     """Someone at the window of a new data folder."""
-    from window_driver import User
+    from window_driver import User  # needs Tk, without which the other tests do
 
     monkeypatch.setenv("DISPLAY", display.name)
     monkeypatch.setenv("LANG", "C.UTF-8")

@@ -8,6 +8,7 @@ import tkinter.font as tkfont
 
 import pytest
 
+from display import lasting_display
 from studio_samples import PASSWORD, QUICK, failed
 from tenfold.config import settings_of
 from tenfold.studio.accounts import Accounts
@@ -16,7 +17,7 @@ from tenfold.studio.form import METHODS, Form
 from tenfold.studio.manual import articles
 from tenfold.studio.ui.login import ChangeScreen, FirstScreen, LockScreen, LoginScreen
 from tenfold.studio.ui.shell import PAGES
-from window_driver import Heartbeat, User, screen, seen
+from window_driver import Heartbeat, User, seen
 
 pytestmark = pytest.mark.slow
 
@@ -238,31 +239,30 @@ def reach(user, page):
 
 
 def test_no_text_is_cut_off_on_a_screen_of_many_pixels(tmp_path, surroundings, monkeypatch):
-    with screen("2000x1400", "-dpi", "192") as display:
-        monkeypatch.setenv("DISPLAY", display.name)
-        user = User.at(tmp_path / "data")
-        user.begin()
-        user.window.store.accounts.add(user.window.session, "Grace")
-        user.window.store.queue.add(user.window.session, "export", {"run": "nowhere"})
-        filled = {"accounts": lambda x: x.users.exists("Grace"), "jobs": lambda x: x.table.get_children()}
-        for key in PAGES:
-            page = user.open(key)
-            if key in filled:
-                user.until(lambda key=key, page=page: filled[key](page))
-            user.look(0.5)
-            labels = [widget for widget in seen(page) if widget.winfo_class() == "TLabel"]
-            assert labels
-            for label in labels:
-                room = label.master.winfo_width() - label.winfo_x()
-                assert label.winfo_reqwidth() <= room, (key, label.cget("text"))
-            for table in (widget for widget in seen(page) if widget.winfo_class() == "Treeview"):
-                check_cells(table)
-        curves = user.open("jobs")._curves
-        curves.show(LiveCurve("training", "Fine-tuning", (1, 2, 3), (0.0123, 0.1, 0.5), (0.0015, 0.1, 0.2)))
-        left, top, right, bottom = curves.bbox("all")
-        assert 0 <= left < right <= curves.winfo_width()
-        assert 0 <= top < bottom <= curves.winfo_height()
-        user.leave()
+    monkeypatch.setenv("DISPLAY", lasting_display("2000x1400", "-dpi", "192").name)
+    user = User.at(tmp_path / "data")
+    user.begin()
+    user.window.store.accounts.add(user.window.session, "Grace")
+    user.window.store.queue.add(user.window.session, "export", {"run": "nowhere"})
+    filled = {"accounts": lambda x: x.users.exists("Grace"), "jobs": lambda x: x.table.get_children()}
+    for key in PAGES:
+        page = user.open(key)
+        if key in filled:
+            user.until(lambda key=key, page=page: filled[key](page))
+        user.look(0.5)
+        labels = [widget for widget in seen(page) if widget.winfo_class() == "TLabel"]
+        assert labels
+        for label in labels:
+            room = label.master.winfo_width() - label.winfo_x()
+            assert label.winfo_reqwidth() <= room, (key, label.cget("text"))
+        for table in (widget for widget in seen(page) if widget.winfo_class() == "Treeview"):
+            check_cells(table)
+    curves = user.open("jobs")._curves
+    curves.show(LiveCurve("training", "Fine-tuning", (1, 2, 3), (0.0123, 0.1, 0.5), (0.0015, 0.1, 0.2)))
+    left, top, right, bottom = curves.bbox("all")
+    assert 0 <= left < right <= curves.winfo_width()
+    assert 0 <= top < bottom <= curves.winfo_height()
+    user.leave()
 
 
 def check_cells(table):
