@@ -10,7 +10,6 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
-import unicodedata
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -127,6 +126,8 @@ def decrypt(data: bytes, card: bytes, passphrase: str) -> bytes:
 
 def _derive(passphrase: str, salt: bytes, parameters: Parameters) -> tuple[bytes, bytes]:
     """Key and check value; of the second nothing follows about the first."""
+    import unicodedata  # noqa: PLC0415  a megabyte that only protected packages have
+
     from argon2.low_level import Type, hash_secret_raw  # noqa: PLC0415  only protected packages have it
 
     secret = unicodedata.normalize("NFC", passphrase).encode("utf-8", "surrogateescape")

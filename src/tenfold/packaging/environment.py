@@ -75,8 +75,8 @@ def copy_sources(package: Path, folder: Path) -> None:
 def _installed(name: str, extra: str) -> Distribution:
     """A distribution of this environment, as it was installed.
 
-    A folder of sources that is on the path (PYTHONPATH) has metadata too, and is found first. It lists the sources: a
-    program made of that would not know its own version.
+    A folder of sources that is on the path (PYTHONPATH) has metadata too, and is found first. It lists the
+    sources: a program made of that would not know its own version.
     """
     found = next((one for one in distributions(name=name) if one.read_text("RECORD") is not None), None)
     if found is None:

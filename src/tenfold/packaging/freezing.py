@@ -87,8 +87,8 @@ def answer_of(command: Sequence[str | Path], given: str = "") -> list[Any]:
         found = []
     if not found:
         raise ExportError(
-            f"the program that was made does not work here; it says: {_last_words(ended.stderr)}; install what "
-            "that names again, or pack in a new environment"
+            f"the program that was made does not work here; it says: {_last_words(ended.stderr)}; "
+            "install what that names again, or pack in a new environment"
         )
     return found
 
