@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Processes that run tests. Slow ones stay together with those of their file, which share what took long to make.
+JOBS ?= 2
+SLOW := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -rs
 
-.PHONY: demo test slow check docs reader system
+.PHONY: demo test proofs slow check docs reader system
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -15,7 +18,7 @@ demo: $(STAMP)
 	$(BIN)/tenfold demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS)
 
 # Programs that slow tests start: a browser, a display, a bare Debian, another processor. Debian's names; root.
 system:
@@ -23,8 +26,13 @@ system:
 	  | awk '/install ok installed/ {print $$1}' | sort | comm -13 - system-packages.txt); \
 	if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; fi
 
+# The slow tests that CI runs: jobs that are killed, teams of processes, packages where no Python is, windows, browser.
+proofs: $(STAMP) system
+	$(SLOW) -m "slow and not long"
+
+# All of them.
 slow: $(STAMP) system
-	$(BIN)/python -m pytest -m slow
+	$(SLOW) -m slow
 
 # The site, in site/: a warning is an error, and so is a link that leads nowhere.
 docs: $(STAMP)

@@ -103,7 +103,7 @@ def test_continuous_integration_does_what_the_readme_says():
     first = next(code for _, code in _FENCE.findall((ROOT / "README.md").read_text()))
     named = [line.partition("#")[0].strip() for line in first.splitlines()]
     assert named == ["make demo", "make test"]
-    assert {*named, "make check", "make docs"} <= set(script)
+    assert {*named, "make check", "make docs", "make proofs"} <= set(script)
 
 
 def test_no_line_of_the_first_pages_is_left_out(script):

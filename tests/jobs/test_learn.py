@@ -190,6 +190,7 @@ MOMENTS = {
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("ranks", MOMENTS)
 def test_a_killed_job_ends_with_the_same_bits(asked: dict[str, Any], tmp_path: Path, ranks: str) -> None:
     arguments = words({**asked, **LONG, "ranks": ranks, "rank_trials": 8})
@@ -211,6 +212,7 @@ def test_a_killed_job_ends_with_the_same_bits(asked: dict[str, Any], tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_ship_what_one_does(asked: dict[str, Any], tmp_path: Path) -> None:
     env, program = environment(tmp_path), command()[1]
     together = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", program]
