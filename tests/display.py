@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from PIL import Image, ImageGrab
+
+_LASTING: list[subprocess.Popen[bytes]] = []  # whoever forgets a process that runs is warned
 
 
 @dataclass(frozen=True)
@@ -30,25 +31,31 @@ def hidden_display() -> Iterator[str]:
     try:
         yield name
     finally:
-        _end(server)
+        server.terminate()
+        server.wait(30)
 
 
 def lasting_display(size: str = "1000x700", *more: str) -> Screen:
-    """A display for windows of this process, until it ends, with `more` options of Xvfb.
+    """A display for windows of this process, until it ends in whatever way, with `more` options of Xvfb.
 
     Not shorter: Tk keeps its connection after its last window, and ends a process whose display goes as soon
     as it looks at events again, be it in a window of another test on another display.
     """
     server, name = _start(size, *more)
-    atexit.register(_end, server)
+    _LASTING.append(server)
     return Screen(name, server.pid)
 
 
 def _start(size: str, *more: str) -> tuple[subprocess.Popen[bytes], str]:
-    """Xvfb, which has to be installed, and the name of its display."""
+    """Xvfb, which has to be installed, and the name of its display.
+
+    Linux ends it with the thread that started it: the processes of pytest-xdist end without cleaning up.
+    """
     reading, writing = os.pipe()
+    ended = ["setpriv", "--pdeathsig", "TERM"]
+    shown = ["-displayfd", str(writing), "-screen", "0", f"{size}x24", "-nolisten", "tcp", *more]
     server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{size}x24", "-nolisten", "tcp", *more],
+        [*ended, "Xvfb", *shown],
         pass_fds=[writing],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -58,11 +65,6 @@ def _start(size: str, *more: str) -> tuple[subprocess.Popen[bytes], str]:
         number = pipe.readline().strip()
     assert number, "Xvfb did not start"
     return server, f":{number}"
-
-
-def _end(server: subprocess.Popen[bytes]) -> None:
-    server.terminate()
-    server.wait(30)
 
 
 def screenshot(display: str) -> Image.Image:

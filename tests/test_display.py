@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 WINDOWS = """
+import os
 import tkinter as tk
 from display import lasting_display
 
@@ -18,10 +20,11 @@ def show():
     tk.Label(root, text="seen").pack()
     root.update()
     root.destroy()
-    return root, screen.pid
+    return root, screen.name
 
 shown = [show() for _ in range(3)]
-print(*(pid for _, pid in shown))
+print(*(name for _, name in shown), flush=True)
+os._exit(0)  # as the processes of pytest-xdist do
 """
 
 
@@ -35,6 +38,9 @@ def test_windows_of_one_process_outlive_each_other_and_leave_no_display() -> Non
         check=False,
     )
     assert told.returncode == 0, told.stderr  # Tk ends a process whose display goes with 1
-    pids = told.stdout.split()
-    assert len(pids) == 3
-    assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+    sockets = [Path(f"/tmp/.X11-unix/X{name[1:]}") for name in told.stdout.split()]
+    assert len(sockets) == 3
+    stop = time.monotonic() + 60
+    while any(socket.exists() for socket in sockets):
+        assert time.monotonic() < stop, "a display outlives the process that started it"
+        time.sleep(0.05)
