@@ -108,9 +108,12 @@ def test_the_smallest_possible_is_possible_and_less_is_refused_by_the_same_words
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_room_for_all_keeps_all(table, rule):
+def test_room_for_all_loses_nothing(table, rule):
+    # "pointwise" has rank 3: a chain whose error is lost in rounding, as on some processors, does as well
     for cost in ("params", "macs"):
-        assert not solve(rule, table, {cost: bounds(table, cost)[1]}).factorised
+        plan = solve(rule, table, {cost: bounds(table, cost)[1]})
+        assert not any(rises(table, plan))
+        assert set(plan.factorised) <= {"pointwise"}
 
 
 @pytest.mark.parametrize("rule", RISING)
