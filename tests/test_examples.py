@@ -34,6 +34,7 @@ def test_a_script_of_forty_lines():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_own_network_is_a_fifth_and_still_knows_the_digits(tmp_path):
     made = subprocess.run(
         [sys.executable, EXAMPLES / "own_network.py"],
@@ -55,6 +56,7 @@ def test_own_network_is_a_fifth_and_still_knows_the_digits(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_notebook_ends_with_a_program_that_answers(tmp_path, monkeypatch):
     for name, value in environment(tmp_path).items():
         monkeypatch.setenv(name, value)
@@ -74,6 +76,7 @@ def test_notebook_ends_with_a_program_that_answers(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_every_command_of_readme_and_quick_start_runs(tmp_path):
     command = [sys.executable, ROOT / "scripts/run_readme.py", tmp_path / "reader"]
     made = subprocess.run(command, env=environment(tmp_path), capture_output=True, text=True, check=False)

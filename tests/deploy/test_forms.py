@@ -58,12 +58,14 @@ def test_a_fresh_process_answers_alike(tmp_path: Path, form: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("form", ["pt2", "safetensors"])
 def test_answers_of_any_structure(tmp_path: Path, form: str) -> None:
     assert fresh_parity(Several(), made(tmp_path, form, Several()), images(1), form) == 0
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_another_network_is_told_apart(tmp_path: Path) -> None:
     path, model = made(tmp_path, "pt2"), small()
     with torch.no_grad():
@@ -94,6 +96,7 @@ def test_sizes_are_those_of_the_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_what_does_not_load_is_refused(tmp_path: Path) -> None:
     path = made(tmp_path, "pt2")
     path.write_bytes(path.read_bytes()[:-300])

@@ -36,6 +36,7 @@ def test_run_keeps_the_trained_network(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_reaches_98_percent_and_keeps_them_at_a_fifth(tmp_path: Path) -> None:
     report = demo(tmp_path / "run").read_report()
     assert report.before.accuracy is not None

@@ -34,7 +34,7 @@ time.sleep(600)
 """
 
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def test_two_in_turn_with_progress_and_a_log(desk: Desk, sample: dict[str, Any]) -> None:
