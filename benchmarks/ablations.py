@@ -6,7 +6,8 @@
 Choices are made by the held-out columns; the test column is there to see whether they were right. Plans by
 Bayesian optimisation and by random search are those that benchmarks/samplers.py found; it must have run.
 "Ends kept" leaves the first and the last layer as they are, as users of one rank fraction for all layers do.
-Results are kept in results/ablations.json; what is there is not run again.
+Results are kept in results/ablations.json; what is there is not run again. `--busy` leaves out times, which
+mean nothing on a machine that does something else.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ PLAIN = 5.0
 
 
 def main() -> None:
-    arguments = runs.parser(__doc__).parse_args()
+    arguments = runs.busy_parser(__doc__).parse_args()
     groups = [name for name in GROUPS if arguments.only in name]
     if arguments.action == "table":
         print("\n\n".join(filter(None, map(table, groups))))
@@ -60,7 +61,7 @@ def main() -> None:
         for group, key, command in cells(seed):
             kept = first.setdefault(command, key)  # one command may stand in several groups
             if group in groups:
-                found = runs.kept("ablations", kept, *command)
+                found = runs.kept("ablations", kept, *command, busy=arguments.busy)
                 if kept != key:
                     runs.store("ablations", key, found)
 
@@ -92,7 +93,7 @@ def table(group: str) -> str:
                 f"| {runs.spread(row['judged'][-1][1] for row in rows)} "
                 f"| {runs.spread((row['judged'][-1][2] for row in rows), '.4f')} "
                 f"| {runs.spread(row['accuracy'] for row in rows)} | {len(rows)} "
-                f"| {sum(row['seconds'] for row in rows) / len(rows):.0f} |"
+                f"| {runs.middle(row['seconds'] for row in rows)} |"
             )
     return "\n".join(lines) if len(lines) > 2 else ""
 

@@ -29,8 +29,7 @@ VGG_EPOCHS = 30
 
 
 def main() -> None:
-    parser = runs.parser(__doc__, actions=("run", "table", "plot", "missing"))
-    parser.add_argument("--busy", action="store_true", help="keep no times")
+    parser = runs.busy_parser(__doc__, actions=("run", "table", "plot", "missing"))
     parser.add_argument(
         "--write", action="store_true", help="write the tables to README.md and docs/measured"
     )
@@ -77,8 +76,7 @@ def run(cell: Cell, seed: int, *, busy: bool) -> None:
         found = compared(*network_and_images(cell.network), cell.ratio, cell.epochs, seed)
     else:
         found = runs.carried_out(runs.folder("compare", key), "compress", *words(cell, seed))
-    times = {"latency": None, "seconds": None} if busy else {}
-    print(runs.store("compare", key, {**found, **times}), flush=True)
+    print(runs.store("compare", key, runs.timeless(found) if busy else found), flush=True)
 
 
 def words(cell: Cell, seed: int) -> list[str]:

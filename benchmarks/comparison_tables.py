@@ -111,7 +111,9 @@ def accuracies(known: Measured) -> str:
             bold(_spread(row.accuracy for row in rows), rows and accuracy(rows) == best)
             for rows in found.values()
         ]
-        cells += [_median((getattr(row, cost) for row in found[DEFAULT]), form) for cost, form in _DEFAULTS]
+        cells += [
+            runs.middle((getattr(row, cost) for row in found[DEFAULT]), form) for cost, form in _DEFAULTS
+        ]
         original = next(rows[0].original for rows in reversed(found.values()) if rows)
         lines.append(
             as_line((titled(network, original), f"{ratio:g}x fewer", *cells, _seeds(found.values())))
@@ -126,12 +128,12 @@ _COLUMNS: dict[str, Callable[[Cell, list[Row]], str]] = {
     "way": lambda cell, _: said(cell.way),
     "test accuracy, %": lambda _, rows: _spread(row.accuracy for row in rows),
     "parameters": lambda _, rows: f"{rows[0].params:,} ({rows[0].factor:.2f}x fewer)",
-    "MACs": lambda _, rows: _median((row.macs for row in rows), ",.0f"),
-    "ONNX, bytes": lambda _, rows: _median((row.size_bytes for row in rows), ",.0f"),
-    "times faster": lambda _, rows: _median((row.faster for row in rows), ".2f"),
+    "MACs": lambda _, rows: runs.middle((row.macs for row in rows), ",.0f"),
+    "ONNX, bytes": lambda _, rows: runs.middle((row.size_bytes for row in rows), ",.0f"),
+    "times faster": lambda _, rows: runs.middle((row.faster for row in rows), ".2f"),
     "epochs": lambda cell, _: str(cell.epochs),
     "seeds": lambda _, rows: str(len(rows)),
-    "seconds": lambda _, rows: _median((row.seconds for row in rows), ".0f"),
+    "seconds": lambda _, rows: runs.middle((row.seconds for row in rows), ".0f"),
     "machine": lambda _, rows: rows[0].machine,
 }
 _SHORT = [name for name in _COLUMNS if name not in ("ONNX, bytes", "seconds", "machine")]
@@ -261,9 +263,3 @@ def _seeds(found: Iterable[list[Row]]) -> str:
     """How many there are, fewest and most of the ways that were measured."""
     counts = {len(rows) for rows in found if rows}
     return str(min(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
-
-
-def _median(values: Iterable[float | None], form: str) -> str:
-    """Of what was measured."""
-    found = [value for value in values if value is not None]
-    return f"{statistics.median(found):{form}}" if found else _EMPTY

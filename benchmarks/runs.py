@@ -28,6 +28,13 @@ def parser(about: str, actions: tuple[str, ...] = ("run", "table")) -> argparse.
     return made
 
 
+def busy_parser(about: str, actions: tuple[str, ...] = ("run", "table")) -> argparse.ArgumentParser:
+    """The same for a machine that may do something else beside."""
+    made = parser(about, actions)
+    made.add_argument("--busy", action="store_true", help="keep no times")
+    return made
+
+
 def load(name: str) -> dict[str, dict]:
     """Everything that is kept under a name."""
     file = RESULTS / f"{name}.json"
@@ -51,14 +58,20 @@ def keep(name: str, key: str, network: str, ratio: float, seed: int, *options: s
     print(store(name, key, compress(out, network, [f"params={1 / ratio}"], seed, *options)), flush=True)
 
 
-def kept(name: str, key: str, *command: str) -> dict:
-    """What the report of a command says, unless it is kept already."""
+def kept(name: str, key: str, *command: str, busy: bool = False) -> dict:
+    """What the report of a command says, unless it is kept; without times if the machine is `busy`."""
     found = load(name).get(key)
     if found is None:
         print(key, flush=True)
-        found = store(name, key, carried_out(folder(name, key), *command))
+        found = carried_out(folder(name, key), *command)
+        found = store(name, key, timeless(found) if busy else found)
         print(found, flush=True)
     return found
+
+
+def timeless(found: dict) -> dict:
+    """What was found, without times."""
+    return {**found, **dict.fromkeys({"latency", "seconds", "phases"} & found.keys())}
 
 
 def folder(name: str, key: str) -> Path:
@@ -100,6 +113,12 @@ def spread(values, form: str = ".2f") -> str:
     values = list(values)
     ends = f" ({min(values):{form}} to {max(values):{form}})" if len(values) > 1 else ""
     return f"{statistics.mean(values):{form}}{ends}"
+
+
+def middle(values, form: str = ".0f") -> str:
+    """Median of those that are known."""
+    known = [value for value in values if value is not None]
+    return f"{statistics.median(known):{form}}" if known else "-"
 
 
 def figures(report: dict) -> dict:

@@ -6,13 +6,13 @@
 `tenfold search` for ResNet-20 at a fifth of its parameters. All samplers begin with the same plans
 (allocation, EVBMF, energy, uniform) and are given the same objective: cross-entropy on 2,000 held-out images
 after 20 steps of recovery. Results are kept in results/samplers.json; what is there is not run again.
+`--busy` leaves out times, which mean nothing on a machine that does something else.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-import statistics
 
 import runs
 
@@ -30,7 +30,7 @@ STEPS = ("--trial-steps", "20")
 
 
 def main() -> None:
-    arguments, options = runs.parser(__doc__).parse_known_args()
+    arguments, options = runs.busy_parser(__doc__).parse_known_args()
     if arguments.action == "table":
         print(table(runs.load("samplers")))
         return
@@ -38,7 +38,8 @@ def main() -> None:
         key = f"{name} seed {seed}"
         if arguments.only in name and key not in runs.load("samplers"):
             print(key, flush=True)
-            print(runs.store("samplers", key, search(key, seed, *sampler, *options)), flush=True)
+            found = search(key, seed, *sampler, *options)
+            print(runs.store("samplers", key, runs.timeless(found) if arguments.busy else found), flush=True)
 
 
 def search(key: str, seed: int, *options: str) -> dict:
@@ -62,15 +63,15 @@ def table(results: dict[str, dict]) -> str:
     """Least held-out loss so far, mean over seeds with the ends."""
     counts = " | ".join(f"{n} trials" for n in COUNTS)
     lines = [
-        f"| sampler | the allocation's plan | {counts} | seeds | minutes |",
+        f"| sampler | the allocation's plan | {counts} | seeds | seconds |",
         f"|---|---|{'---|' * len(COUNTS)}---|---|",
     ]
     for name in SAMPLERS:
         rows = [row for key, row in results.items() if key.startswith(f"{name} seed")]
         if rows:
             cells = [runs.spread((best(row, count) for row in rows), ".4f") for count in (1, *COUNTS)]
-            minutes = statistics.median(row["seconds"] for row in rows) / 60
-            lines.append(f"| {name} | {' | '.join(cells)} | {len(rows)} | {minutes:.0f} |")
+            seconds = runs.middle(row["seconds"] for row in rows)
+            lines.append(f"| {name} | {' | '.join(cells)} | {len(rows)} | {seconds} |")
     return "\n".join(lines)
 
 
