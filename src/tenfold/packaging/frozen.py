@@ -29,7 +29,7 @@ from tenfold_runner.seal import seal
 __all__ = ["build_cli", "build_desktop", "prove_program"]
 
 _SPEC = Path(__file__).with_name("program.spec")
-_START = "from tenfold_runner.command import main\n\nraise SystemExit(main())\n"
+_START = "import tenfold_runner.__main__\n"
 _ALIKE = 1e-5  # the same library computes both; another number of threads may round otherwise
 
 
