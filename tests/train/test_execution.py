@@ -57,6 +57,19 @@ def test_the_backward_pass_counts_too_and_leaves_no_gradient(monkeypatch):
     assert all(parameter.grad is None and not parameter.requires_grad for parameter in net.parameters())
 
 
+def test_a_network_of_several_answers_is_timed_too():
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = network()
+
+        def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+            found = self.net(images)
+            return {"one": found, "two": 2 * found}
+
+    assert choose_execution(Two(), BATCH, form="chain").rebuilt == ()
+
+
 def test_a_frozen_network_is_trainable_meanwhile_and_frozen_again():
     net = network()
     with executed(net, Execution(("0",))):

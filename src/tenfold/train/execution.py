@@ -18,6 +18,7 @@ from tenfold.compression.rebuilt import chains, faster_rebuilt, rebuilt
 from tenfold.core.atomic import write_text
 from tenfold.core.errors import RunError
 from tenfold.core.names import FormName, PrecisionName
+from tenfold.layers.answers import tensors
 from tenfold.layers.mode import in_mode
 
 __all__ = ["Execution", "choose_execution", "executed"]
@@ -139,8 +140,8 @@ def _bfloat16_is_faster(model: nn.Module, batch: Tensor) -> bool:
         for _ in range(3):
             begin = perf_counter()
             with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=cast):
-                output = model(batch)
-            torch.autograd.grad(output.float().sum(), wanted, allow_unused=True)
+                answers = torch.cat([answer.flatten().float() for answer in tensors(model(batch))])
+            torch.autograd.grad(answers.sum(), wanted, allow_unused=True)
             times.append(perf_counter() - begin)
         return min(times[1:])
 
