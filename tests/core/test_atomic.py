@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tenfold.core import atomic
-from tenfold.core.atomic import write_bytes, write_text
+from tenfold.core.atomic import remove_leftovers, write_bytes, write_text
 from tenfold.core.errors import RunError
 
 SOURCE = Path(atomic.__file__).parents[2]
@@ -131,3 +131,15 @@ def test_missing_folder_and_folder_as_target(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"folder: Is a directory"):
         write_bytes(tmp_path / "folder", b"")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_killed_writer_leaves_a_file_that_is_removed(tmp_path: Path) -> None:
+    died = "import os; os.fsync = lambda handle: os._exit(9)\nfrom tenfold.core.atomic import write_bytes\n"
+    died += f"write_bytes({str(tmp_path / 'a')!r}, b'new')"
+    write_bytes(tmp_path / "a", b"old")
+    (tmp_path / ".hidden").touch()
+    (tmp_path / "b.tmp").touch()
+    subprocess.run([sys.executable, "-c", died], env={**os.environ, "PYTHONPATH": str(SOURCE)}, check=False)
+    assert len(contents(tmp_path)) == 4
+    remove_leftovers(tmp_path)
+    assert contents(tmp_path) == {"a": b"old", ".hidden": b"", "b.tmp": b""}

@@ -168,9 +168,11 @@ def test_a_finished_run_is_only_shown_again(sample: dict[str, Any], tmp_path: Pa
     assert done is not None
     bits = done.weights.read_bytes()
     (tmp_path / "run" / "report.html").unlink()
+    (tmp_path / "run" / ".report.html.0123456789abcdef.tmp").write_text("what a killed writer leaves")
     again = resume(tmp_path / "run", lambda *_: pytest.fail("did something"))
     assert again is not None
     assert (tmp_path / "run" / "report.html").is_file()
+    assert not list(again.path.glob(".*"))
     assert again.weights.read_bytes() == bits
 
 

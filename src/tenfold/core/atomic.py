@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tenfold.core.errors import RunError
 
-__all__ = ["write_bytes", "write_text"]
+__all__ = ["remove_leftovers", "write_bytes", "write_text"]
 
 
 def write_bytes(path: str | Path, data: bytes) -> Path:
@@ -50,6 +50,21 @@ def write_bytes(path: str | Path, data: bytes) -> Path:
 def write_text(path: str | Path, text: str) -> Path:
     """Write `text` as UTF-8, newlines as they are, in the way and with the errors of `write_bytes`."""
     return write_bytes(path, text.encode("utf-8"))
+
+
+def remove_leftovers(folder: str | Path) -> None:
+    """Remove the temporary files of writers that were killed; nobody may be writing into `folder` meanwhile.
+
+    Raises:
+        RunError: one cannot be removed.
+    """
+    for temporary in Path(folder).glob(".*.tmp"):
+        try:
+            temporary.unlink(missing_ok=True)
+        except OSError as error:
+            raise RunError(
+                f"cannot remove {temporary}: {error.strerror or error}; make its folder writable"
+            ) from error
 
 
 def _flush_folder(folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from tenfold.config import CompressSettings, LearnSettings, job_settings, read_toml
-from tenfold.core.atomic import write_text
+from tenfold.core.atomic import remove_leftovers, write_text
 from tenfold.core.errors import RunError
 from tenfold.core.plan import Plan
 from tenfold.data.dataset import Splits
@@ -78,6 +78,8 @@ def resume(path: Path, progress: Progress = silent) -> RunDirectory | None:
         )
     settings = job_settings({**read_toml(directory.job), "out": path.absolute()})
     with joined() as team, threads(settings.threads), gone_on_with(directory):
+        if team.rank == 0:
+            remove_leftovers(directory.path)
         if directory.report.is_file():
             finish(directory)
             return directory if team.rank == 0 else None
