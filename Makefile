@@ -7,6 +7,9 @@ STAMP := $(VENV)/.installed
 JOBS ?= 2
 SLOW := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -rs
 
+# Tests compare bits, which depend on the number of threads; those that several processes run share the cores.
+test proofs slow reader: export OMP_NUM_THREADS := 1
+
 .PHONY: demo test proofs slow check docs reader system
 
 $(STAMP): pyproject.toml constraints.txt

@@ -78,6 +78,7 @@ def test_a_package_is_made_and_tried(user, page, run):
     assert "%" in tried(user, page)
 
 
+@pytest.mark.long
 def test_a_program_with_a_window_is_made_and_started(user, page, display):
     page.target.set("desktop")
     page._obey()
