@@ -61,29 +61,13 @@ def carry_out(
     plan = check_plan(settings.plan, counted) if settings.plan is not None else None
     options = options_of(settings)
     options = replace(options, searching=replace(options.searching, storage=directory.study))
-    checkpoint = Checkpoint(directory.checkpoint, writes=first)
-
-    def found(searched: Searched) -> None:
-        write_text(directory.search, search_text(searched))
-
-    session = Session(
-        tell,
-        found,
-        checkpoint,
-        team,
-        noted(directory) if first else unnoted,
-    )
+    session = _session(directory, tell, team)
 
     def made() -> Compressed:
+        budget, scheme = settings.asked_budget(), settings.scheme
         with explained(counted):
             return learn(
-                model,
-                data,
-                budget=settings.asked_budget(),
-                scheme=settings.scheme,
-                plan=plan,
-                options=options,
-                session=session,
+                model, data, budget=budget, scheme=scheme, plan=plan, options=options, session=session
             )
 
     if not first:
@@ -92,3 +76,14 @@ def carry_out(
     write_text(directory.job, settings.to_toml())
     deliver(settings, model, data, directory, tell, made)
     return directory
+
+
+def _session(directory: RunDirectory, tell: Progress, team: Team) -> Session:
+    """What is told and kept; the first process alone writes."""
+    first = team.rank == 0
+
+    def found(searched: Searched) -> None:
+        write_text(directory.search, search_text(searched))
+
+    checkpoint = Checkpoint(directory.checkpoint, writes=first)
+    return Session(tell, found, checkpoint, team, noted(directory) if first else unnoted)
