@@ -162,13 +162,20 @@ def _fine_tuned() -> Iterator[tuple[Cell, Row]]:
         yield Cell(network, float(ratio[:-1]), _way(key), found["epochs"]), row_of(found)
 
 
-_CHANGES = {"batch": "batches of", "rate": "rate", "distillation": "distillation", "mixed": "blends"}
+_CHANGES = {
+    "batch": "batches of",
+    "rate": "rate",
+    "schedule": "schedule",
+    "averaging": "averaged weights",
+    "distillation": "distillation",
+    "mixed": "blends",
+}
 
 
 def _way(key: str) -> str:
     """How the ranks were chosen, and what else the options change of the training."""
     way = DEFAULT if "--selector allocation" in key else BAYES
-    changed = ["" if "--cycles 1" in key else "3 cycles"]
+    changed = ["" if "--cycles 1" in key or "--schedule" in key else "3 cycles"]
     for option, said in _CHANGES.items():
         changed += [f"{said} {value}" for value in re.findall(rf"--{option} (\S+)", key)]
     return ", ".join([way, *filter(None, changed)])
