@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import os
@@ -16,7 +15,6 @@ from search.problem import FIXED, loss, space, table, whole
 from tenfold.core.errors import DataError, NonFiniteError, PlanError, RunError, UnknownNameError
 from tenfold.core.plan import Choice, Plan
 from tenfold.search.space import make_space
-from tenfold.search.storage import open_storage
 from tenfold.search.study import Measured, Report, SearchSettings, search, stored
 from tenfold.search.tried import Verdict
 
@@ -253,9 +251,4 @@ def test_processes_share_a_study(tmp_path):
     assert all(rows)  # both had a share
     numbers = sorted(row["number"] for part in rows for row in part)
     assert numbers == list(range(12))
-    plans = {row["number"]: row["plan"] for part in rows for row in part}
-    storage = open_storage(tmp_path / "search.db")
-    trials = storage.get_all_trials(storage.get_all_studies()[0]._study_id)
-    for first, second in itertools.combinations(trials, 2):
-        overlapped = second.datetime_start < first.datetime_complete
-        assert plans[first.number] != plans[second.number] or overlapped  # not known to each other
+    assert len({row["plan"] for part in rows for row in part}) == 12

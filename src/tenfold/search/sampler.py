@@ -7,6 +7,7 @@ it had not been.
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
@@ -34,6 +35,9 @@ __all__ = [
     "observed_of",
     "sampler_names",
 ]
+
+_WAIT = 0.05  # seconds between two looks at what other processes propose
+_PATIENCE = 10.0  # seconds that they are waited for at most: one that died never proposes
 
 PLAN = "plan"
 """User attribute of a trial: the plan that is tried, as JSON."""
@@ -177,7 +181,7 @@ class TenfoldSampler(SpaceSampler):
 
     def proposal(self, study: optuna.Study, trial: FrozenTrial) -> Array:
         """The point of largest expected gain, given all trials of the study."""
-        whole = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number and self.named(t)]
+        whole = self._others(study, trial.number)
         observed = observed_of(self, whole)
         pending = [self.plan_of(t) for t in whole if t.state == TrialState.RUNNING]
         return propose(
@@ -188,6 +192,16 @@ class TenfoldSampler(SpaceSampler):
             taken=[self.plan_of(t) for t in whole],
             front=self._front,
         )
+
+    def _others(self, study: optuna.Study, number: int) -> list[FrozenTrial]:
+        """All other trials that have a plan, once those begun earlier have: none is proposed twice."""
+        end = time.monotonic() + _PATIENCE
+        while True:
+            others = [t for t in study.get_trials(deepcopy=False) if t.number != number]
+            running = (t for t in others if t.number < number and t.state == TrialState.RUNNING)
+            if all(map(self.named, running)) or time.monotonic() > end:
+                return [t for t in others if self.named(t)]
+            time.sleep(_WAIT)
 
     def plan_of(self, trial: FrozenTrial) -> Plan:
         """As of any sampler; remembered."""
