@@ -72,7 +72,8 @@ class Learning:
         epochs: of each L step, at least 1.
         warm_up: as many epochs as this many L steps have are made before the first fit, at least 0.
         steps: L steps under the constraint at most, at least 0.
-        mu: weight of the constraint in the first of them, above 0.
+        mu: weight of the constraint in the first of them, above 0; None for
+            `tenfold.train.constrained.neutral_mu` of its rates.
         growth: what it is multiplied by after each, at least 1.
         multipliers: whether there are multipliers (augmented Lagrangian) or none (quadratic penalty).
         tolerance: ||w - Delta|| / ||w|| at which no further L step is made; 0 makes all.
@@ -86,8 +87,8 @@ class Learning:
     epochs: int = 2
     warm_up: int = 3
     steps: int = 10
-    mu: float = 1e-3
-    growth: float = 2.0
+    mu: float | None = None
+    growth: float = 3.0
     multipliers: bool = True
     tolerance: float = 1e-3
     ranks: LearnedRanks = "allocation"

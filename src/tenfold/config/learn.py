@@ -54,8 +54,14 @@ class LearnSettings(TrainingSettings):
         "exp-cyclic",
         description="Learning rate of the L steps together; a cyclic one has a cycle in each of them.",
     )
-    mu: float = Field(1e-3, gt=0, le=1e6, description="Weight of the constraint in the first L step.")
-    growth: float = Field(2.0, ge=1, le=1000, description="What it is multiplied by after each of them.")
+    mu: float | None = Field(
+        None,
+        gt=0,
+        le=1e6,
+        description="Weight of the constraint in the first L step; else the one at which its learning rates "
+        "would draw the kernels e times nearer to chains, were there no loss.",
+    )
+    growth: float = Field(3.0, ge=1, le=1000, description="What it is multiplied by after each of them.")
     multipliers: bool = Field(
         True, description="Augmented Lagrangian; without multipliers the quadratic penalty."
     )

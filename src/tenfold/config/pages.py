@@ -25,7 +25,7 @@ PAGES: Mapping[str, tuple[str, ...]] = {
     ),
     "Training": (
         "epochs", "rate", "batch", "schedule", "cycles", "distillation", "temperature", "smoothing",
-        "mixed", "cut_out", "momentum", "weight_decay", "averaging",
+        "mixed", "cut_out", "optimiser", "momentum", "weight_decay", "averaging",
     ),
     "Machine": ("seed", "workers", "threads", "form", "precision", "cache"),
 }  # fmt: skip
@@ -36,8 +36,8 @@ EXPERT = frozenset(
         "calibration", "channels", "mean", "std", "padding", "flip", "keep", "metric", "latency_threads",
         "generous", "choices", "space", "sampler", "trial_steps", "prune", "storage", "until", "measured",
         "step_schedule", "mu", "growth", "multipliers", "tolerance", "recovery_rate", "recovery_batch",
-        "recovery_features", "recovery_mixed", "temperature", "smoothing", "mixed", "cut_out", "momentum",
-        "weight_decay", "averaging", "form", "precision", "cache",
+        "recovery_features", "recovery_mixed", "temperature", "smoothing", "mixed", "cut_out", "optimiser",
+        "momentum", "weight_decay", "averaging", "form", "precision", "cache",
     }
 )  # fmt: skip
 """Settings whose defaults serve most users."""
@@ -53,7 +53,7 @@ NEEDS: Mapping[str, Mapping[str, tuple[str, ...] | None]] = {
     "rank_trials": {"ranks": ("evbmf+bayes",)},
     **dict.fromkeys(("recovery_rate", "recovery_batch", "recovery_features", "recovery_mixed"), _RECOVERY),
     **dict.fromkeys(("rate", "schedule", "distillation", "smoothing"), _TRAINING),
-    **dict.fromkeys(("mixed", "cut_out", "averaging"), _TRAINING),
+    **dict.fromkeys(("mixed", "cut_out", "averaging", "optimiser"), _TRAINING),
     **dict.fromkeys(("step_epochs", "step_rate", "step_schedule"), _STEPS),
     **dict.fromkeys(("mu", "growth", "multipliers", "tolerance"), _STEPS),
     "cycles": {"epochs": None, "schedule": _CYCLIC},

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from tenfold.config.network import NetworkSettings
 from tenfold.core.errors import BudgetError
-from tenfold.core.names import FormName, PrecisionName, ScheduleName
+from tenfold.core.names import FormName, OptimiserName, PrecisionName, ScheduleName
 
 __all__ = ["TrainingSettings"]
 
@@ -26,6 +26,11 @@ class TrainingSettings(NetworkSettings):
     )
     rate: float = Field(0.02, gt=0, le=10, description="Highest learning rate of the fine-tuning.")
     batch: int = Field(128, ge=1, description="Images a step of the fine-tuning.")
+    optimiser: OptimiserName = Field(
+        "sgd",
+        description="What steps the weights in the fine-tuning: SGD with Nesterov momentum, or Muon, whose "
+        "steps are orthogonal matrices, at a tenth of the rate.",
+    )
     momentum: float = Field(0.9, ge=0, le=0.9999, description="Momentum of the fine-tuning.")
     weight_decay: float = Field(
         5e-4, ge=0, le=1, description="Weight decay of the fine-tuning, on all parameters."

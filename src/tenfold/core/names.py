@@ -13,6 +13,7 @@ __all__ = [
     "FormName",
     "LearnedRanks",
     "MetricKind",
+    "OptimiserName",
     "PrecisionName",
     "SamplerName",
     "ScheduleName",
@@ -26,6 +27,9 @@ MetricKind = Literal["logits", "activations", "plain"]
 
 ScheduleName = Literal["cosine-cyclic", "exp-cyclic", "one-cycle", "step", "constant"]
 """How a learning rate goes; see `tenfold.train.schedules.rates`."""
+
+OptimiserName = Literal["sgd", "muon"]
+"""What steps the weights; see `tenfold.train.optimisers`."""
 
 FormName = Literal["timed", "chain", "rebuilt"]
 """How chains are computed while they train; see `tenfold.train.execution.choose_execution`."""

@@ -278,6 +278,7 @@ def _training(settings: TrainingSettings) -> Training:
         epochs=settings.epochs,
         batch_size=settings.batch,
         rate=settings.rate,
+        optimiser=settings.optimiser,
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
         schedule=settings.schedule,

@@ -42,7 +42,7 @@ from tenfold.pipeline.whole import Compressed
 from tenfold.runs.checkpoint import Checkpoint
 from tenfold.schemes.registry import get_scheme
 from tenfold.search.tried import Tried
-from tenfold.train.constrained import Stretch, kernels_of, learn_, stretch_rates
+from tenfold.train.constrained import Stretch, kernels_of, learn_, neutral_mu, stretch_rates
 from tenfold.train.loop import Rollback, Row, Step, fill_, tensors_of
 from tenfold.train.recover import Recovery
 from tenfold.train.running import Running
@@ -137,6 +137,7 @@ class _Learning:
             first=self.learning.warm_up,
             stretches=self.learning.steps,
         )
+        self._mu = self._first_mu()
         self._chosen: Chosen | None = None
 
     def run(self) -> tuple[nn.Module, Plan, Report]:
@@ -171,7 +172,7 @@ class _Learning:
         if kept is None:
             self._l_step(0, Penalty(0.0, {}))
             state = begun(self._kernels(), self._c_step, self._settings(0, 0.0))
-            self._after(state, self.learning.mu)
+            self._after(state, self._mu)
         else:
             check_digest(kept, self.material.digest)
             state = LcState.from_rows(kept["state"])
@@ -190,7 +191,14 @@ class _Learning:
     def _settings(self, steps: int, tolerance: float) -> LcSettings:
         """Of a part of the LC steps."""
         learning = self.learning
-        return LcSettings(steps, learning.mu, learning.growth, learning.multipliers, tolerance)
+        return LcSettings(steps, self._mu, learning.growth, learning.multipliers, tolerance)
+
+    def _first_mu(self) -> float:
+        """Of the first L step under the constraint; without one it means nothing."""
+        if self.learning.mu is not None:
+            return self.learning.mu
+        constrained = self._rates[1:]
+        return neutral_mu(constrained[0], self.learning.training.momentum) if constrained else 1.0
 
     def _kernels(self) -> Kernels:
         """Of the network as it is."""

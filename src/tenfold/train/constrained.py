@@ -16,12 +16,13 @@ from tenfold.data.dataset import Dataset, Preprocessing
 from tenfold.train.batches import Augmentation, Batches
 from tenfold.train.execution import choose_execution, executed
 from tenfold.train.loop import Descent, Loop, Loss, Row
+from tenfold.train.optimisers import sgd
 from tenfold.train.running import Running
 from tenfold.train.schedules import rates
-from tenfold.train.supervised import Training, sgd
+from tenfold.train.supervised import Training
 from tenfold.train.synchronised import synchronised
 
-__all__ = ["Stretch", "kernels_of", "learn_", "stretch_rates"]
+__all__ = ["Stretch", "kernels_of", "learn_", "neutral_mu", "stretch_rates"]
 
 _CLIP = 5.0
 
@@ -71,6 +72,26 @@ def kernels_of(model: nn.Module, names: Sequence[str]) -> dict[str, Tensor]:
     return {name: model.get_submodule(name).weight for name in names}  # type: ignore[misc]
 
 
+def neutral_mu(rates: Sequence[float], momentum: float) -> float:
+    """The weight at which a stretch without a loss would draw its kernels e times nearer to the centres.
+
+        mu = (1 - momentum) / sum of the rates
+
+    for plain descent on mu/2 ||w - c||^2 leaves exp(-mu sum of rates) of the distance, and momentum makes
+    each rate count 1 / (1 - momentum) times. So what mu means depends neither on the schedule nor on how
+    many steps a stretch has.
+
+    Args:
+        rates: of its steps, at least one of them above 0.
+        momentum: of the descent, in [0, 1).
+
+    Example:
+        >>> neutral_mu([0.1, 0.1, 0.05], momentum=0.9)  # doctest: +ELLIPSIS
+        0.39999...
+    """
+    return (1 - momentum) / sum(rates)
+
+
 def learn_(
     model: nn.Module,
     data: Dataset,
@@ -90,7 +111,8 @@ def learn_(
         model: gives logits (n, classes).
         data: labelled images.
         preprocessing: what the network expects.
-        settings: of the optimiser and the passes; its epochs, schedule and distillation are not looked at.
+        settings: of the descent, which is SGD, and of the passes; its optimiser, epochs, schedule and
+            distillation are not looked at.
         augmentation: how the images are varied.
         stretch: see `Stretch`.
         running: see `Running`.
@@ -129,7 +151,13 @@ def learn_(
             clip=_CLIP + _pull(penalty, kernels),
             floor=math.log(len(data.classes)),
         )
-        yield from Loop(model, sgd(model, settings), loss, descent, running).run()
+        optimiser = sgd(
+            model.parameters(),
+            rate=settings.rate,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+        )
+        yield from Loop(model, optimiser, loss, descent, running).run()
 
 
 def _pull(penalty: Penalty, kernels: dict[str, Tensor]) -> float:

@@ -11,17 +11,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tenfold.core.names import FormName, PrecisionName, ScheduleName
+from tenfold.core.names import FormName, OptimiserName, PrecisionName, ScheduleName
 from tenfold.data.dataset import Dataset, Preprocessing
 from tenfold.layers.mode import in_mode
 from tenfold.train.batches import BLENDS, Augmentation, Batches, blended, generator
 from tenfold.train.execution import choose_execution, executed
 from tenfold.train.loop import Descent, Loop, Loss, Row
+from tenfold.train.optimisers import MuonAndSgd, sgd
 from tenfold.train.running import Running
 from tenfold.train.schedules import cycle_ends, rates
 from tenfold.train.synchronised import synchronised
 
-__all__ = ["Training", "sgd", "train_"]
+__all__ = ["Training", "train_"]
 
 _CLIP = 5.0
 _PLAIN = Running()
@@ -29,13 +30,14 @@ _PLAIN = Running()
 
 @dataclass(frozen=True)
 class Training:
-    """Settings of a training run: SGD with Nesterov momentum.
+    """Settings of a training run.
 
     Attributes:
         epochs: passes over the data; 0 for none.
         batch_size: images a step.
         rate: highest learning rate.
-        momentum: in [0, 1).
+        optimiser: SGD with Nesterov momentum, or `tenfold.train.optimisers.MuonAndSgd`.
+        momentum: of SGD, in [0, 1).
         weight_decay: on all parameters, at least 0.
         schedule: how the rate goes; see `tenfold.train.schedules.rates`.
         cycles: cycles of a cyclic schedule, at least 1.
@@ -52,6 +54,7 @@ class Training:
     epochs: int = 0
     batch_size: int = 128
     rate: float = 0.02
+    optimiser: OptimiserName = "sgd"
     momentum: float = 0.9
     weight_decay: float = 5e-4
     schedule: ScheduleName = "one-cycle"
@@ -132,16 +135,16 @@ def train_(
             averaging=settings.averaging,
             ends=cycle_ends(steps, settings.cycles),
         )
-        yield from Loop(model, sgd(model, settings), loss, descent, running).run()
+        yield from Loop(model, _optimiser(model, settings), loss, descent, running).run()
 
 
-def sgd(model: nn.Module, settings: Training) -> torch.optim.SGD:
-    """The optimiser of the settings."""
-    return torch.optim.SGD(
+def _optimiser(model: nn.Module, settings: Training) -> torch.optim.Optimizer:
+    """What steps the parameters."""
+    make = {"sgd": sgd, "muon": MuonAndSgd}[settings.optimiser]
+    return make(
         model.parameters(),
-        lr=settings.rate,
+        rate=settings.rate,
         momentum=settings.momentum,
-        nesterov=settings.momentum > 0,
         weight_decay=settings.weight_decay,
     )
 
