@@ -6,8 +6,7 @@
 Choices are made by the held-out columns; the test column is there to see whether they were right. Plans by
 Bayesian optimisation and by random search are those that benchmarks/samplers.py found; it must have run.
 "Ends kept" leaves the first and the last layer as they are, as users of one rank fraction for all layers do.
-Results are kept in results/ablations.json; what is there is not run again. `--busy` leaves out times, which
-mean nothing on a machine that does something else.
+Results are kept in results/ablations.json; what is there is not run again.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ PLAIN = 5.0
 
 
 def main() -> None:
-    arguments = runs.busy_parser(__doc__).parse_args()
+    arguments = runs.parser(__doc__).parse_args()
     groups = [name for name in GROUPS if arguments.only in name]
     if arguments.action == "table":
         print("\n\n".join(filter(None, map(table, groups))))

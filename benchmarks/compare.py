@@ -3,14 +3,13 @@
     python benchmarks/compare.py table [--write]    # prints the tables, or puts them where they are shown
     python benchmarks/compare.py plot               # draws docs/images/front.svg and comparison.svg
     python benchmarks/compare.py missing            # the commands that fill the empty cells
-    TENFOLD_DATA=FOLDER python benchmarks/compare.py run --only "resnet20 5x tucker" [--seeds 3] [--busy]
+    TENFOLD_DATA=FOLDER python benchmarks/compare.py run --only "resnet20 5x tucker" [--seeds 3]
 
 Networks are ResNet-20, -32 and -56 on CIFAR-10 (public checkpoints) and the VGG of networks.py on
 Fashion-MNIST, which is trained for 30 epochs first (learning.py). Ways are the schemes of tenfold under its
 allocation, block terms with ranks by Bayesian optimisation, and tensorly-torch's CP: one shot, without
-labels, and after 30 epochs. `--busy` leaves out times, which mean nothing on a machine that does something
-else. Results are kept in results/compare.json; what is there, or was measured by oneshot.py or finetune.py,
-is not run again, and what was stopped goes on.
+labels, and after 30 epochs. Results are kept in results/compare.json; what is there, or was measured by
+oneshot.py or finetune.py, is not run again, and what was stopped goes on.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ VGG_EPOCHS = 30
 
 
 def main() -> None:
-    parser = runs.busy_parser(__doc__, actions=("run", "table", "plot", "missing"))
+    parser = runs.parser(__doc__, actions=("run", "table", "plot", "missing"))
     parser.add_argument(
         "--write", action="store_true", help="write the tables to README.md and docs/measured"
     )
@@ -76,7 +75,7 @@ def run(cell: Cell, seed: int, *, busy: bool) -> None:
         found = compared(*network_and_images(cell.network), cell.ratio, cell.epochs, seed)
     else:
         found = runs.carried_out(runs.folder("compare", key), "compress", *words(cell, seed))
-    print(runs.store("compare", key, runs.timeless(found) if busy else found), flush=True)
+    print(runs.store("compare", key, found, busy=busy), flush=True)
 
 
 def words(cell: Cell, seed: int) -> list[str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import statistics
 
 import runs
 
@@ -26,7 +25,10 @@ def main() -> None:
         cell = f"{network} {ratio:g}x"
         if arguments.only in cell:
             key = " ".join([cell, f"seed {seed}", *options])
-            runs.keep("finetune", key, network, ratio, seed, "--method", "btd-bayes", *options)
+            words = runs.compressing(
+                network, [f"params={1 / ratio}"], seed, "--method", "btd-bayes", *options
+            )
+            runs.kept("finetune", key, *words, busy=arguments.busy)
 
 
 def table(results: dict[str, dict]) -> str:
@@ -45,7 +47,7 @@ def table(results: dict[str, dict]) -> str:
             runs.spread(row["last"] for row in rows),
         ]
         cells += [runs.spread(recovered(row) for row in rows), str(first["epochs"]), str(len(rows))]
-        cells += [f"{statistics.median(row['seconds'] for row in rows) / 60:.0f}"]
+        cells += [runs.minutes(rows)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -55,14 +55,14 @@ METHOD_A = ("--method", "btd-bayes", "--trials", "16", "--trial-steps", "0")
 
 def main() -> None:
     parser = runs.parser(__doc__)
-    parser.add_argument("--epochs", type=int, default=30, help="in all, at least 6")
+    parser.add_argument("--epochs", type=int, default=30, help="in all, at least 10")
     arguments, options = parser.parse_known_args()
     if arguments.action == "table":
         print(table(runs.load("learning"), arguments.epochs, options))
         return
     for seed, (network, way) in itertools.product(range(arguments.seeds), cells()):
         if arguments.only in f"{network} {way}":
-            Cell(network, arguments.epochs, seed, options).run(way)
+            Cell(network, arguments.epochs, seed, options, busy=arguments.busy).run(way)
 
 
 def cells() -> list[tuple[str, str]]:
@@ -79,6 +79,7 @@ class Cell:
     epochs: int
     seed: int
     options: list[str]
+    busy: bool = False
 
     def run(self, way: str) -> dict:
         """What came of a way, from what is kept or from a run."""
@@ -115,7 +116,7 @@ class Cell:
         if "--data" not in named:
             named = (*named, "--data", str(Path(os.environ["TENFOLD_DATA"], "cifar10.zip").absolute()))
         words = (command, *named, *own, "--seed", str(self.seed))
-        return runs.kept("learning", self._key(way, options, epochs), *words)
+        return runs.kept("learning", self._key(way, options, epochs), *words, busy=self.busy)
 
     def _key(self, way: str, options: list[str] = (), epochs: int = 0) -> str:
         """What a result is called."""
@@ -123,15 +124,13 @@ class Cell:
 
 
 def learning_epochs(epochs: int) -> int:
-    """Epochs of the L steps; the chains are trained for the others."""
-    return 3 * (epochs // 5) if epochs < 60 else 6 * (epochs // 10)
+    """Epochs of the warm-up and the L steps; the chains are trained for the others."""
+    return 6 * (epochs // 10)
 
 
 def phases(epochs: int) -> tuple[str, ...]:
-    """A third of the L steps without a constraint, two thirds under it; of one epoch, or two in long runs."""
-    each = 1 if epochs < 60 else 2
-    steps = learning_epochs(epochs) // each
-    return ("--step-epochs", str(each), "--warm-up", str(steps // 3), "--steps", str(steps - steps // 3))
+    """Two parts of six without a constraint, four L steps under it."""
+    return ("--step-epochs", str(learning_epochs(epochs) // 6), "--warm-up", "2", "--steps", "4")
 
 
 def table(results: dict[str, dict], epochs: int, options: list[str]) -> str:
@@ -163,7 +162,7 @@ def _rows(of, epochs: int, networks, ways) -> str:
             f"| {network} | {way} | **{runs.spread(row['accuracy'] for row in found)}** | {beside} "
             f"| {runs.spread(row['last'] for row in found)} | {100 / _mean(found, 'ratio'):.1f} % "
             f"| {100 * _mean(found, 'macs_left'):.1f} % | {epochs} | {len(found)} "
-            f"| {statistics.median(row['seconds'] for row in found) / 60:.0f} |"
+            f"| {runs.minutes(found)} |"
         )
     return "\n".join(lines)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
 RUNS = Path(__file__).parent / "runs"
+TIMES = {"latency", "seconds", "phases"}
 MACHINE = {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count()}
 
 
@@ -25,13 +26,9 @@ def parser(about: str, actions: tuple[str, ...] = ("run", "table")) -> argparse.
     made.add_argument("action", choices=actions)
     made.add_argument("--only", default="", help="run cells whose name contains this")
     made.add_argument("--seeds", type=int, default=1, help="run seeds 0 to this less 1")
-    return made
-
-
-def busy_parser(about: str, actions: tuple[str, ...] = ("run", "table")) -> argparse.ArgumentParser:
-    """The same for a machine that may do something else beside."""
-    made = parser(about, actions)
-    made.add_argument("--busy", action="store_true", help="keep no times")
+    made.add_argument(
+        "--busy", action="store_true", help="keep no times, which mean nothing beside other programs"
+    )
     return made
 
 
@@ -41,37 +38,23 @@ def load(name: str) -> dict[str, dict]:
     return json.loads(file.read_text()) if file.exists() else {}
 
 
-def store(name: str, key: str, found: dict) -> dict:
-    """Keep what was found."""
+def store(name: str, key: str, found: dict, *, busy: bool = False) -> dict:
+    """Keep what was found; without times if the machine is `busy`."""
     RESULTS.mkdir(exist_ok=True)
+    found = {**found, **dict.fromkeys(TIMES & found.keys())} if busy else found
     file = RESULTS / f"{name}.json"
     file.write_text(json.dumps({**load(name), key: found}, indent=1) + "\n")
     return found
 
 
-def keep(name: str, key: str, network: str, ratio: float, seed: int, *options: str) -> None:
-    """Compress `network` to parameters with `options`, and keep the report, unless it is kept already."""
-    if key in load(name):
-        return
-    print(key, flush=True)
-    out = folder(name, key)
-    print(store(name, key, compress(out, network, [f"params={1 / ratio}"], seed, *options)), flush=True)
-
-
 def kept(name: str, key: str, *command: str, busy: bool = False) -> dict:
-    """What the report of a command says, unless it is kept; without times if the machine is `busy`."""
+    """What the report of a command says, unless it is kept."""
     found = load(name).get(key)
     if found is None:
         print(key, flush=True)
-        found = carried_out(folder(name, key), *command)
-        found = store(name, key, timeless(found) if busy else found)
+        found = store(name, key, carried_out(folder(name, key), *command), busy=busy)
         print(found, flush=True)
     return found
-
-
-def timeless(found: dict) -> dict:
-    """What was found, without times."""
-    return {**found, **dict.fromkeys({"latency", "seconds", "phases"} & found.keys())}
 
 
 def folder(name: str, key: str) -> Path:
@@ -119,6 +102,11 @@ def middle(values, form: str = ".0f") -> str:
     """Median of those that are known."""
     known = [value for value in values if value is not None]
     return f"{statistics.median(known):{form}}" if known else "-"
+
+
+def minutes(rows: list[dict]) -> str:
+    """Median time of whole runs."""
+    return middle(None if row["seconds"] is None else row["seconds"] / 60 for row in rows)
 
 
 def figures(report: dict) -> dict:

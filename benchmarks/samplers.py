@@ -6,7 +6,6 @@
 `tenfold search` for ResNet-20 at a fifth of its parameters. All samplers begin with the same plans
 (allocation, EVBMF, energy, uniform) and are given the same objective: cross-entropy on 2,000 held-out images
 after 20 steps of recovery. Results are kept in results/samplers.json; what is there is not run again.
-`--busy` leaves out times, which mean nothing on a machine that does something else.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ STEPS = ("--trial-steps", "20")
 
 
 def main() -> None:
-    arguments, options = runs.busy_parser(__doc__).parse_known_args()
+    arguments, options = runs.parser(__doc__).parse_known_args()
     if arguments.action == "table":
         print(table(runs.load("samplers")))
         return
@@ -39,7 +38,7 @@ def main() -> None:
         if arguments.only in name and key not in runs.load("samplers"):
             print(key, flush=True)
             found = search(key, seed, *sampler, *options)
-            print(runs.store("samplers", key, runs.timeless(found) if arguments.busy else found), flush=True)
+            print(runs.store("samplers", key, found, busy=arguments.busy), flush=True)
 
 
 def search(key: str, seed: int, *options: str) -> dict:
