@@ -6,10 +6,11 @@
     TENFOLD_DATA=FOLDER python benchmarks/compare.py run --only "resnet20 5x tucker" [--seeds 3]
 
 Networks are ResNet-20, -32 and -56 on CIFAR-10 (public checkpoints) and the VGG of networks.py on
-Fashion-MNIST, which is trained for 30 epochs first (learning.py). Ways are the schemes of tenfold under its
+Fashion-MNIST, which is trained for 10 epochs first (learning.py). Ways are the schemes of tenfold under its
 allocation, block terms with ranks by Bayesian optimisation, and tensorly-torch's CP: one shot, without
-labels, and after 30 epochs. Results are kept in results/compare.json; what is there, or was measured by
-oneshot.py or finetune.py, is not run again, and what was stopped goes on.
+labels, and after 3 epochs of fine-tuning; at the ratios of finetune.py after 30. Results are kept in
+results/compare.json; what is there, or was measured by oneshot.py or finetune.py, is not run again, and what
+was stopped goes on.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from comparison_rows import BAYES, PEER, PEER_RECOVERED, PLANNED, Cell, measured
 
 import runs
 
-VGG_EPOCHS = 30
+VGG_EPOCHS = 10
 
 
 def main() -> None:

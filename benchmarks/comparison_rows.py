@@ -15,7 +15,6 @@ import runs
 __all__ = [
     "BAYES",
     "DEFAULT",
-    "EPOCHS",
     "PEER",
     "PEER_RECOVERED",
     "PLANNED",
@@ -28,14 +27,15 @@ __all__ = [
 SCHEMES = ("svd", "tucker", "cp", "tt", "tt-tucker", "btd")
 DEFAULT, BAYES = "btd", "ranks by Bayes"
 PEER, PEER_RECOVERED = "tensorly-torch CP", "tensorly-torch CP + recovery"
-EPOCHS = 30  # of a fine-tuning
+SHORT, LONG = 3, 30  # epochs of a fine-tuning
 _RATIOS = {
     "resnet20": (2.0, 3.0, 5.0, 8.0),
     "resnet32": (3.0, 5.0),
     "resnet56": (3.0, 5.0),
     "vgg": (3.0, 5.0),
 }
-_FINE = {"resnet20": (3.0, 6.8, 13.7), "resnet32": (3.0,), "resnet56": (5.0,), "vgg": (5.0,)}
+_SHORTLY = dict.fromkeys(_RATIOS, (5.0,))
+_AT_LENGTH = {"resnet20": (3.0, 6.8, 13.7), "resnet32": (3.0,)}
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,8 @@ class Row:
 
 _PLANS = (
     (0, _RATIOS, (PEER, PEER_RECOVERED, *SCHEMES)),
-    (EPOCHS, _FINE, (PEER, *SCHEMES, BAYES)),
+    (SHORT, _SHORTLY, (PEER, *SCHEMES)),
+    (LONG, _AT_LENGTH, (BAYES,)),
 )
 PLANNED = tuple(
     Cell(network, ratio, way, epochs)

@@ -42,14 +42,14 @@ LEARNED = {
 PARTS = {
     "ranks by allocation": ("--ranks", "allocation"),
     "ranks fixed at the first fit": ("--ranks", "fixed"),
-    "step": (*BAYES, "--step-schedule", "step", "--schedule", "step"),
-    "one-cycle": (*BAYES, "--step-schedule", "one-cycle", "--schedule", "one-cycle"),
-    "cosine-cyclic": (*BAYES, "--step-schedule", "cosine-cyclic", "--schedule", "cosine-cyclic"),
+    "step": (*BAYES, "--step-schedule", "step"),
+    "one-cycle": (*BAYES, "--step-schedule", "one-cycle"),
+    "cosine-cyclic": (*BAYES, "--step-schedule", "cosine-cyclic"),
     "quadratic penalty": (*BAYES, "--no-multipliers"),
 }
 OTHERS = ("dense", "same chains from scratch", "dense, then method A")
 PARTS_OF = ("resnet20", "small")
-PLAIN = ("--warm-up", "0", "--steps", "0", "--schedule", "one-cycle", "--rate", "0.1")
+PLAIN = ("--warm-up", "0", "--steps", "0")
 METHOD_A = ("--method", "btd-bayes", "--trials", "16", "--trial-steps", "0")
 
 

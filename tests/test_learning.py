@@ -198,6 +198,13 @@ class TestRanks:
         assert len({str(row["ranks"]) for row in fits}) == 1
         assert [bool(row["limits"]) for row in fits] == [True, False, False]
 
+    def test_mu_begins_where_the_rates_of_the_first_step_under_it_make_it_felt(self, data: Splits) -> None:
+        asked = options(warm_up=1, steps=2, choices=1, mu=None, growth=3.0)
+        found = learn(network(), data, plan=Plan({"4": Choice("btd", (2, 3, 3))}), options=asked)
+        felt = sum(row["rate"] for row in rows(found.report, "l step") if row["number"] == 1)
+        wanted = [0.1 / felt, 0.1 / felt, 0.3 / felt]
+        assert [row["mu"] for row in rows(found.report, "c step")] == pytest.approx(wanted)
+
     def test_a_plan_that_is_given_is_followed(self, data: Splits) -> None:
         plan = Plan({"4": Choice("btd", (2, 3, 3))})
         found = learn(network(), data, plan=plan, options=options(warm_up=1, steps=2))

@@ -84,9 +84,9 @@ class Learning:
     """
 
     training: Training = field(default_factory=lambda: Training(rate=0.1, schedule="exp-cyclic"))
-    epochs: int = 2
-    warm_up: int = 3
-    steps: int = 10
+    epochs: int = 3
+    warm_up: int = 2
+    steps: int = 4
     mu: float | None = None
     growth: float = 3.0
     multipliers: bool = True

@@ -11,7 +11,7 @@ from torch.nn import functional
 from tenfold.compression.lc import Penalty
 from tenfold.data.dataset import Dataset, Preprocessing
 from tenfold.train.batches import Augmentation
-from tenfold.train.constrained import Stretch, kernels_of, learn_, stretch_rates
+from tenfold.train.constrained import Stretch, kernels_of, learn_, neutral_mu, stretch_rates
 from tenfold.train.loop import Ended, Step
 from tenfold.train.running import Running
 from tenfold.train.schedules import rates
@@ -64,6 +64,17 @@ def test_at_large_mu_kernels_go_to_their_centres() -> None:
     assert float((network()[0].weight - centre).detach().abs().max()) > 0.1
 
 
+def test_the_neutral_mu_leaves_one_part_in_e_of_a_distance() -> None:
+    """Of kernels that the loss does not see; momentum lags by about 10 of the 300 steps."""
+    net, centre, rates = network(), torch.full((2, 1, 3, 3), 0.2), [0.01] * 300
+    torch.nn.init.constant_(net[0].bias, -1e3)  # all that the convolution gives is cut off
+    before = float((net[0].weight - centre).detach().norm())
+    penalty = Penalty(neutral_mu(rates, 0.9), {"0": centre})
+    steps(net, Stretch(rates, 0, penalty), replace(PLAIN, momentum=0.9))
+    after = float((net[0].weight - centre).detach().norm())
+    assert after / before == pytest.approx(math.exp(-1), rel=10 / 300)
+
+
 def test_a_rate_beyond_stability_is_lowered() -> None:
     made = steps(network(), Stretch([0.1, 0.001], 0, Penalty(50.0, {"0": torch.zeros(2, 1, 3, 3)})))
     assert [row.rate for row in made] == [0.02, 0.001]
@@ -91,7 +102,8 @@ def test_each_stretch_sees_other_images() -> None:
 def test_stretches_make_one_schedule(schedule: str) -> None:
     made = stretch_rates(Training(rate=0.2, schedule=schedule), stretch=10, first=2, stretches=3)
     assert [len(part) for part in made] == [20, 10, 10, 10]
-    assert tuple(rate for part in made for rate in part) == rates(schedule, peak=0.2, steps=50, cycles=5)
+    every = rates(schedule, peak=0.2, steps=50, cycles=5, decayed=0.5)
+    assert tuple(rate for part in made for rate in part) == every
 
 
 def test_without_a_first_stretch_it_has_no_step() -> None:

@@ -45,10 +45,10 @@ class LearnSettings(TrainingSettings):
         description="What the budget is multiplied by at the first choice; at the last by 1.",
     )
     warm_up: int = Field(
-        3, ge=0, description="L steps without a constraint before the first fit, for ranks to take shape."
+        2, ge=0, description="L steps without a constraint before the first fit, for ranks to take shape."
     )
-    steps: int = Field(10, ge=0, description="L steps under the constraint at most.")
-    step_epochs: int = Field(2, ge=1, description="Epochs of each L step.")
+    steps: int = Field(4, ge=0, description="L steps under the constraint at most.")
+    step_epochs: int = Field(3, ge=1, description="Epochs of each L step.")
     step_rate: float = Field(0.1, gt=0, le=10, description="Highest learning rate of the L steps.")
     step_schedule: ScheduleName = Field(
         "exp-cyclic",
@@ -71,10 +71,10 @@ class LearnSettings(TrainingSettings):
         le=1,
         description="Relative distance of weights and chains that ends the L steps; 0 for never.",
     )
-    epochs: int = Field(20, ge=0, description="Epochs of training of the chains after the L steps.")
-    rate: float = Field(0.05, gt=0, le=10, description="Highest learning rate of the training of the chains.")
+    epochs: int = Field(12, ge=0, description="Epochs of training of the chains after the L steps.")
+    rate: float = Field(0.1, gt=0, le=10, description="Highest learning rate of the training of the chains.")
     schedule: ScheduleName = Field(
-        "exp-cyclic", description="Learning rate of the training of the chains, step by step."
+        "one-cycle", description="Learning rate of the training of the chains, step by step."
     )
 
     @model_validator(mode="after")

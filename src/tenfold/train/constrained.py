@@ -25,6 +25,7 @@ from tenfold.train.synchronised import synchronised
 __all__ = ["Stretch", "kernels_of", "learn_", "neutral_mu", "stretch_rates"]
 
 _CLIP = 5.0
+_DECAYED = 0.5  # at lower rates kernels that a strong constraint holds learn nothing more
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Stretch:
 def stretch_rates(settings: Training, *, stretch: int, first: int, stretches: int) -> list[tuple[float, ...]]:
     """The rates of consecutive stretches, of which a cyclic schedule makes one cycle each.
 
+    The triangles of exp-cyclic end at half of the height they begin with.
+
     Args:
         settings: schedule and highest rate.
         stretch: steps of each stretch but the first.
@@ -62,7 +65,7 @@ def stretch_rates(settings: Training, *, stretch: int, first: int, stretches: in
     """
     cycles = first + stretches
     steps = stretch * cycles
-    every = rates(settings.schedule, peak=settings.rate, steps=steps, cycles=max(cycles, 1))
+    every = rates(settings.schedule, peak=settings.rate, steps=steps, cycles=max(cycles, 1), decayed=_DECAYED)
     ends = [stretch * (first + number) for number in range(stretches + 1)]
     return [every[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
 

@@ -16,10 +16,9 @@ __all__ = ["SCHEDULES", "cycle_ends", "rates"]
 SCHEDULES: tuple[ScheduleName, ...] = get_args(ScheduleName)
 
 _LAST = 0.01  # of the peak: where a cosine or an exponential cycle ends
-_EXPONENTIAL_END = 0.05  # of the first cycle's height: the height of the last one
 
 
-def rates(name: str, *, peak: float, steps: int, cycles: int = 1) -> tuple[float, ...]:
+def rates(name: str, *, peak: float, steps: int, cycles: int = 1, decayed: float = 0.05) -> tuple[float, ...]:
     """The learning rate of each step.
 
         cosine-cyclic  `cycles` half cosines from `peak` to a hundredth of it  (CosineAnnealingWarmRestarts)
@@ -33,6 +32,7 @@ def rates(name: str, *, peak: float, steps: int, cycles: int = 1) -> tuple[float
         peak: highest rate, above 0.
         steps: steps in all, at least 0.
         cycles: cycles of equal length, at least 1; the two cyclic schedules alone look at it.
+        decayed: share of its height that a triangle has left at the end, in (0, 1].
 
     Raises:
         UnknownNameError: no such schedule.
@@ -46,7 +46,7 @@ def rates(name: str, *, peak: float, steps: int, cycles: int = 1) -> tuple[float
     if steps == 0:
         return ()
     optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=peak)
-    schedule = _scheduler(name, optimiser, peak, steps, ceil(steps / cycles))
+    schedule = _scheduler(name, optimiser, peak, steps, ceil(steps / cycles), decayed)
     optimiser.step()  # torch warns of a schedule that is stepped before its optimiser
     found = []
     for _ in range(steps):
@@ -68,7 +68,7 @@ def cycle_ends(steps: int, cycles: int) -> tuple[int, ...]:
 
 
 def _scheduler(
-    name: str, optimiser: torch.optim.Optimizer, peak: float, steps: int, length: int
+    name: str, optimiser: torch.optim.Optimizer, peak: float, steps: int, length: int, decayed: float
 ) -> torch_schedules.LRScheduler:
     """Torch's scheduler of that name."""
     if name == "cosine-cyclic":
@@ -81,7 +81,7 @@ def _scheduler(
             step_size_up=max(length // 2, 1),
             step_size_down=max(length - length // 2, 1),
             mode="exp_range",
-            gamma=_EXPONENTIAL_END ** (1 / steps),
+            gamma=decayed ** (1 / steps),
             cycle_momentum=False,
         )
     if name == "one-cycle":
