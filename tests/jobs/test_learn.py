@@ -166,6 +166,7 @@ def test_every_setting_reaches_the_pipeline() -> None:
     }
     given = {"arch": "small", "data": "x", "budget": ["params=0.5"], **values}
     more = {"step_epochs": 23, "step_rate": 0.29, "step_schedule": "step", "rate": 0.31, "batch": 37}
+    more |= {"schedule": "exp-cyclic", "epochs": 19}
     options = options_of(LearnSettings.make({**given, **more}))
     learning = options.learning
     assert {name: getattr(learning, name) for name in values} == values
@@ -174,7 +175,7 @@ def test_every_setting_reaches_the_pipeline() -> None:
     assert (options.training.rate, options.training.schedule, options.training.epochs) == (
         0.31,
         "exp-cyclic",
-        20,
+        19,
     )
     assert options.recovery.steps == 0
     assert options_of(LearnSettings.make({**given, "rank_trials": 13})).searching.trials == 13

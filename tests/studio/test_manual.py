@@ -27,7 +27,7 @@ def test_every_setting_has_an_article_with_all_the_schema_says(schema):
 
 
 def test_defaults_that_differ_between_jobs_are_told_apart():
-    assert "- Default: `compress`, `search`: 0; `learn`: 20\n" in setting_article("epochs").text
+    assert "- Default: `compress`, `search`: 0; `learn`: 12\n" in setting_article("epochs").text
     assert "- Default: 0.9\n" in setting_article("momentum").text
     assert "- Set by methods: `btd-bayes`: 15\n" in setting_article("epochs").text
     assert "- Default: depends on the machine\n" in setting_article("workers").text
