@@ -34,7 +34,8 @@ from tenfold.schemes.registry import SCHEMES as REGISTERED
 from tenfold.schemes.registry import get_scheme
 from tenfold.search.acquisition import log_expected_improvement
 from tenfold.search.gp import fit_process
-from tenfold.train.schedules import rates
+from tenfold.train.constrained import stretch_rates
+from tenfold.train.supervised import Training
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 INK, SOFT, BLUE, ORANGE, GREEN = "#263238", "#90a4ae", "#1f77b4", "#e6550d", "#2a8a57"
@@ -324,13 +325,14 @@ def learning(figure: Figure) -> None:
             fit = np.array([(weights - lam / mu)[0], 0.0])
             lam = lam - mu * (weights - fit) if multipliers else centre
             apart.append(np.linalg.norm(weights - fit) / np.linalg.norm(weights))
-            mu *= 2
+            mu *= 3
         left.plot(range(1, 11), apart, marker="o", ms=4, color=colour, label=title)
-    left.set(xlabel="step", ylabel="feasibility", yscale="log", title="a quadratic loss, mu doubled")
+    left.set(xlabel="step", ylabel="feasibility", yscale="log", title="a quadratic loss, mu tripled")
     left.title.set_size(10)
     left.legend(fontsize=8)
-    right.plot(rates("exp-cyclic", peak=0.1, steps=600, cycles=6), color=BLUE)
-    right.set(xlabel="step of training", ylabel="learning rate", title="exp-cyclic: six L steps")
+    parts = stretch_rates(Training(rate=0.1, schedule="exp-cyclic"), stretch=100, first=2, stretches=4)
+    right.plot([rate for part in parts for rate in part], color=BLUE)
+    right.set(xlabel="step of training", ylabel="learning rate", title="exp-cyclic: warm-up, four L steps")
     right.title.set_size(10)
 
 

@@ -15,6 +15,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,15 @@ BUDGET = 0.04
 LEARNED = 0.1
 _SHIFTS = Augmentation(padding=1, flip=False)
 
+_TRAINING = Training(batch_size=64, rate=0.1, form="chain", precision="float32")
+_STEPS = Learning(replace(_TRAINING, schedule="exp-cyclic"), epochs=1, tolerance=0.0)
 # Epochs in all are 12 in each: before the fit, under the constraint, of the chains.
 WAYS = {
-    "learning-compression": Learning(warm_up=2, steps=6, epochs=1, mu=0.01, growth=3.0, tolerance=0.0),
-    "trained, then compressed": Learning(warm_up=8, steps=0, epochs=1),
-    "chains from the start": Learning(warm_up=0, steps=0, epochs=1),
+    "learning-compression": replace(_STEPS, warm_up=2, steps=4),
+    "trained, then compressed": replace(_STEPS, warm_up=8, steps=0),
+    "chains from the start": replace(_STEPS, warm_up=0, steps=0),
 }
-_LAST_EPOCHS = {"learning-compression": 4, "trained, then compressed": 4, "chains from the start": 12}
+_LAST_EPOCHS = {"learning-compression": 6, "trained, then compressed": 4, "chains from the start": 12}
 
 
 def main() -> None:
@@ -104,14 +107,7 @@ def learned(data: tenfold.Splits, way: str, seed: int) -> dict[str, Any]:
     """Twelve epochs from random weights."""
     options = tenfold.Options(
         learning=WAYS[way],
-        training=Training(
-            epochs=_LAST_EPOCHS[way],
-            batch_size=64,
-            rate=0.05,
-            schedule="exp-cyclic",
-            form="chain",
-            precision="float32",
-        ),
+        training=replace(_TRAINING, epochs=_LAST_EPOCHS[way]),
         recovery=Recovery(steps=0),  # the epochs are what is compared
         augmentation=_SHIFTS,
         workers=1,

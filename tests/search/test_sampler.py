@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import time
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import optuna
@@ -136,3 +138,31 @@ def test_the_proposer_is_told_what_runs_and_what_may_not_come_again(monkeypatch)
     assert told["taken"] == plans
     # Of the seed and the number of the trial, and of nothing else.
     assert told["rng"].random() == np.random.default_rng([5, 3]).random()
+
+
+@pytest.mark.parametrize("dead", [False, True])
+def test_a_proposal_waits_for_that_of_an_earlier_trial_unless_it_never_comes(monkeypatch, dead):
+    """Another process has begun trial 0; it proposes while this one waits, or has died."""
+    searched, waits, told = space("ranks"), [], {}
+    made = study(make_sampler("tenfold", searched))
+    storage, theirs = made._storage, made._storage.create_new_trial(made._study_id)
+    monkeypatch.setattr(sampler_module, "_PATIENCE", 0.3 if dead else 60.0)
+
+    def wait(seconds):
+        waits.append(seconds)
+        if dead:
+            time.sleep(seconds)
+        elif len(waits) == 2:
+            point = dict(zip(distributions(searched), searched.encode(searched.plain), strict=True))
+            for name, kind in distributions(searched).items():
+                storage.set_trial_param(theirs, name, int(point[name]), kind)
+
+    def spy(_, observed, **others):
+        told.update(others)
+        return searched.encode(searched.plain)
+
+    monkeypatch.setattr(sampler_module, "time", SimpleNamespace(monotonic=time.monotonic, sleep=wait))
+    monkeypatch.setattr(sampler_module, "propose", spy)
+    ask(made, searched)
+    assert told["pending"] == ([] if dead else [searched.plain])
+    assert sum(waits) >= 0.2 if dead else len(waits) == 2
