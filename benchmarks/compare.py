@@ -3,6 +3,7 @@
     python benchmarks/compare.py table [--write]    # prints the tables, or puts them where they are shown
     python benchmarks/compare.py plot               # draws docs/images/front.svg and comparison.svg
     python benchmarks/compare.py missing            # the commands that fill the empty cells
+    python benchmarks/compare.py time               # runs that are kept without times, once nothing else runs
     TENFOLD_DATA=FOLDER python benchmarks/compare.py run --only "resnet20 5x tucker" [--seeds 3]
 
 Networks are ResNet-20, -32 and -56 on CIFAR-10 (public checkpoints) and the VGG of networks.py on
@@ -29,7 +30,7 @@ VGG_EPOCHS = 10
 
 
 def main() -> None:
-    parser = runs.parser(__doc__, actions=("run", "table", "plot", "missing"))
+    parser = runs.parser(__doc__, actions=("run", "table", "plot", "missing", "time"))
     parser.add_argument(
         "--write", action="store_true", help="write the tables to README.md and docs/measured"
     )
@@ -46,6 +47,8 @@ def main() -> None:
                 for cell in missing()
             )
         )
+    elif arguments.action == "time":
+        time_all()
     elif arguments.write:
         comparison_tables.write(measured())
     else:
@@ -77,6 +80,16 @@ def run(cell: Cell, seed: int, *, busy: bool) -> None:
     else:
         found = runs.carried_out(runs.folder("compare", key), "compress", *words(cell, seed))
     print(runs.store("compare", key, found, busy=busy), flush=True)
+
+
+def time_all() -> None:
+    """Time what was run beside other programs, and whose directory is still there."""
+    for name in ("compare", "finetune"):
+        for key, found in runs.load(name).items():
+            out = runs.folder(name, key)
+            if found.get("latency", 0) is None and (out / "report.json").exists():
+                print(key, flush=True)
+                print(runs.store(name, key, {**found, "latency": runs.timed(out)}), flush=True)
 
 
 def words(cell: Cell, seed: int) -> list[str]:

@@ -57,6 +57,15 @@ def kept(name: str, key: str, *command: str, busy: bool = False) -> dict:
     return found
 
 
+def timed(out: Path) -> float:
+    """Time of the original by that of the result: one image, one thread, ONNX Runtime, medians in turns."""
+    words = ["bench", str(out), "--batch", "1", "--threads", "1", "--repetitions", "100"]
+    subprocess.run([sys.executable, "-m", "tenfold", *words], check=True, stdout=subprocess.DEVNULL)
+    rows = json.loads((out / "bench.json").read_text())["timings"]
+    medians = {row["network"]: row["median_ms"] for row in rows if row["runtime"] == "onnxruntime"}
+    return medians["original"] / medians["compressed"]
+
+
 def folder(name: str, key: str) -> Path:
     """Where a run is."""
     return RUNS / re.sub(r"[^a-z0-9.]+", "-", f"{name} {key}")
