@@ -26,7 +26,7 @@ from comparison_rows import BAYES, PEER, PEER_RECOVERED, PLANNED, Cell, measured
 
 import runs
 
-VGG_EPOCHS = 10
+VGG = learning.Cell("vgg", 10, 0, [])
 
 
 def main() -> None:
@@ -105,7 +105,7 @@ def words(cell: Cell, seed: int) -> list[str]:
 def named(network: str) -> list[str]:
     """The options that name a network, its weights and its images."""
     if network == "vgg":
-        return [*learning.NETWORKS["vgg"], "--weights", str(vgg_weights())]
+        return [*learning.NETWORKS["vgg"], "--weights", str(VGG.trained())]
     return [
         "--arch",
         network,
@@ -120,12 +120,6 @@ def checkpoint(network: str) -> Path:
     return runs.data() / f"cifar10-{network}.safetensors"
 
 
-def vgg_weights() -> Path:
-    """Of the VGG on Fashion-MNIST, trained if it is not yet."""
-    learning.Cell("vgg", VGG_EPOCHS, 0, []).run("dense")
-    return runs.folder("learning", f"vgg dense, {VGG_EPOCHS} epochs, seed 0") / "model.safetensors"
-
-
 def network_and_images(network: str):
     """The trained network and its images, in this process."""
     import tenfold
@@ -138,7 +132,7 @@ def network_and_images(network: str):
     words = learning.NETWORKS["vgg"]
     options = dict(zip(words[::2], words[1::2], strict=True))
     model = tenfold.build(options["--arch"], classes=10, channels=1).eval()
-    load_weights(model, vgg_weights())
+    load_weights(model, VGG.trained())
     images = tenfold.load_data(options["--data"])
     expected = tenfold.Preprocessing((float(options["--mean"]),), (float(options["--std"]),))
     return model, tenfold.Splits(images.train, images.test, expected)

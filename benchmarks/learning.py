@@ -19,7 +19,7 @@ import itertools
 import os
 import re
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import runs
@@ -31,6 +31,8 @@ NETWORKS = {
     "vgg": ("--arch", "networks:vgg", "--data", "fashion-mnist", "--mean", "0.286", "--std", "0.353"),
     "small": ("--arch", "small", "--data", "digits", "--padding", "1", "--no-flip", "--batch", "64"),
 }
+# Trained for other scripts, without any of the ways.
+TRAINED = {"vgg16-bn": ("--arch", "vgg16-bn")}
 BAYES = ("--ranks", "evbmf+bayes")
 # Options of each way of learning-compression; the parts that change one thing are compared on PARTS_OF alone.
 LEARNED = {
@@ -95,10 +97,14 @@ class Cell:
             own = ("--plan", str(chains), *PLAIN, "--epochs", str(self.epochs))
             return self._keep(way, "learn", own, self.options)
         before = 2 * self.epochs // 3
-        self._dense(before)
-        trained = runs.folder("learning", self._key("dense", epochs=before)) / "model.safetensors"
+        trained = replace(self, epochs=before).trained()
         own = (*BUDGET, *METHOD_A, "--weights", str(trained), "--epochs", str(self.epochs - before))
         return self._keep(way, "compress", own)
+
+    def trained(self) -> Path:
+        """Weights of the dense network, which is trained if it is not yet."""
+        self._dense(self.epochs)
+        return runs.folder("learning", self._key("dense")) / "model.safetensors"
 
     def _dense(self, epochs: int) -> dict:
         """The network itself, trained as chains are: a plan that names no layer keeps all."""
@@ -112,7 +118,7 @@ class Cell:
         self, way: str, command: str, own: tuple[str, ...], options: list[str] = (), epochs: int = 0
     ) -> dict:
         """Run a command of tenfold, unless that was done."""
-        named = NETWORKS[self.network]
+        named = (NETWORKS | TRAINED)[self.network]
         if "--data" not in named:
             named = (*named, "--data", str(Path(os.environ["TENFOLD_DATA"], "cifar10.zip").absolute()))
         words = (command, *named, *own, "--seed", str(self.seed))

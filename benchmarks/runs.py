@@ -71,15 +71,20 @@ def folder(name: str, key: str) -> Path:
     return RUNS / re.sub(r"[^a-z0-9.]+", "-", f"{name} {key}")
 
 
-def compress(out: Path, network: str, budgets: list[str], seed: int, *options: str) -> dict:
+def compress(
+    out: Path, network: str, budgets: list[str], seed: int, *options: str, weights: Path | None = None
+) -> dict:
     """What the report of one run says."""
-    return carried_out(out, *compressing(network, budgets, seed, *options))
+    return carried_out(out, *compressing(network, budgets, seed, *options, weights=weights))
 
 
-def compressing(network: str, budgets: list[str], seed: int, *options: str) -> list[str]:
-    """The command for a network on CIFAR-10."""
+def compressing(
+    network: str, budgets: list[str], seed: int, *options: str, weights: Path | None = None
+) -> list[str]:
+    """The command for a network on CIFAR-10, with the public checkpoint if there are no other `weights`."""
+    weights = weights or data() / f"cifar10-{network}.safetensors"
     command = ["compress", "--arch", network, "--data", str(data() / "cifar10.zip")]
-    command += ["--weights", str(data() / f"cifar10-{network}.safetensors"), "--seed", str(seed)]
+    command += ["--weights", str(weights), "--seed", str(seed)]
     return [*command, *(part for budget in budgets for part in ("--budget", budget)), *options]
 
 
