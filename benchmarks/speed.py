@@ -134,7 +134,7 @@ def imagenet(name: str) -> dict:
             "tenfold",
             "compress",
             "--arch",
-            f"torchvision.models:{IMAGENET[name]}",
+            f"torchvision:{IMAGENET[name]}",
         ]
         command += ["--data", str(root / "images"), "--out", str(root / "run"), "--metric", "plain"]
         command += ["--budget", f"macs={SHARE}", "--budget", f"latency={SHARE / GAIN}", "--scheme", "tucker"]
