@@ -51,13 +51,18 @@ def main() -> None:
             print(runs.store("imagenet", name, whole_way(name)), flush=True)
 
 
+def save_random(arch: str, classes: int, file: Path) -> None:
+    """A checkpoint of random weights."""
+    torch.manual_seed(0)
+    safetensors.torch.save_model(build(arch, classes=classes), file)
+
+
 def whole_way(arch: str) -> dict[str, object]:
     """Every command on one network, and what they say of it."""
     with tempfile.TemporaryDirectory(prefix="tenfold-") as name:
         folder = Path(name)
         make_photos(folder / "photos")
-        torch.manual_seed(0)
-        safetensors.torch.save_model(build(arch, classes=CLASSES), folder / "weights.safetensors")
+        save_random(arch, CLASSES, folder / "weights.safetensors")
         given = ["--arch", arch, "--weights", "weights.safetensors", "--data", "photos"]
         commands = {
             "inspect": ["inspect", *given],

@@ -22,6 +22,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import imagenet
 import learning
 import numpy as np
 import torch
@@ -60,7 +61,7 @@ def main() -> None:
     parts = {
         **{f"peers {scheme}": (lambda s=scheme: peers(s)) for scheme in PEERS},
         **{f"cifar {name}": (lambda n=name: cifar(n)) for name in CIFAR},
-        **{f"imagenet {name}": (lambda n=name: imagenet(n)) for name in IMAGENET},
+        **{f"imagenet {name}": (lambda n=name: without_training(n)) for name in IMAGENET},
     }
     for name, part in parts.items():
         if arguments.only in name and name not in runs.load("speed"):
@@ -123,19 +124,14 @@ def cifar(name: str) -> dict:
     return found
 
 
-def imagenet(name: str) -> dict:
+def without_training(name: str) -> dict:
     """One shot, without data to speak of: noise, which only the statistics of ranks would look at."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         noise(root / "images")
-        command = [
-            sys.executable,
-            "-m",
-            "tenfold",
-            "compress",
-            "--arch",
-            f"torchvision:{IMAGENET[name]}",
-        ]
+        arch, weights = f"torchvision:{IMAGENET[name]}", root / "weights.safetensors"
+        imagenet.save_random(arch, 2, weights)
+        command = [sys.executable, "-m", "tenfold", "compress", "--arch", arch, "--weights", str(weights)]
         command += ["--data", str(root / "images"), "--out", str(root / "run"), "--metric", "plain"]
         command += ["--budget", f"macs={SHARE}", "--budget", f"latency={SHARE / GAIN}", "--scheme", "tucker"]
         command += ["--recovery-steps", "0", "--measured", "0", "--held-out", "0"]
