@@ -164,6 +164,7 @@ def _fine_tuned() -> Iterator[tuple[Cell, Row]]:
 
 
 _CHANGES = {
+    "optimiser": "optimiser",
     "batch": "batches of",
     "rate": "rate",
     "schedule": "schedule",

@@ -33,7 +33,7 @@ def main() -> None:
 
 def table(results: dict[str, dict]) -> str:
     """The README's table, a row for each cell and options."""
-    columns = "chosen by held-out | last epoch | before fine-tuning, held-out | epochs | seeds | minutes"
+    columns = "chosen by held-out | last epoch | before fine-tuning, held-out | seeds | minutes | options"
     lines = [f"| network | parameters | {columns} |", "|---|---|---|---|---|---|---|---|"]
     by_options: dict[str, list[dict]] = {}
     for key, row in results.items():
@@ -46,8 +46,8 @@ def table(results: dict[str, dict]) -> str:
             f"**{runs.spread(row['accuracy'] for row in rows)}**",
             runs.spread(row["last"] for row in rows),
         ]
-        cells += [runs.spread(recovered(row) for row in rows), str(first["epochs"]), str(len(rows))]
-        cells += [runs.minutes(rows)]
+        cells += [runs.spread(recovered(row) for row in rows), str(len(rows)), runs.minutes(rows)]
+        cells += [f"`{' '.join(key.split()[2:])}`"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
