@@ -189,20 +189,20 @@ def at_equal_macs(known: Measured) -> list[str]:
 
 
 def learned() -> str:
-    """The tables of learning.py, for every number of epochs and set of options that it was run with."""
+    """The tables of learning.py, for all epochs, optimisers and options that it was run with."""
     results = runs.load("learning")
     asked = {
-        (int(found[1]), found[2])
+        (int(found[1]), found[2], found[3])
         for key in results
-        if (found := re.fullmatch(r"\S+ lc, (\d+) epochs, seed \d+ ?(.*)", key))
+        if (found := re.fullmatch(r"\S+ lc, (\d+) epochs, (\w+), seed \d+ ?(.*)", key))
     }
     said = [
-        (epochs, options, learning.table(results, epochs, options.split()))
-        for epochs, options in sorted(asked)
+        (epochs, by, options, learning.table(results, epochs, by, options.split()))
+        for epochs, by, options in sorted(asked)
     ]
     return "\n\n".join(
-        f"{epochs} epochs in all{f', `{options}`' if options else ''}:\n\n{text}"
-        for epochs, options, text in said
+        f"{epochs} epochs in all, by {by}{f', `{options}`' if options else ''}:\n\n{text}"
+        for epochs, by, options, text in said
     )
 
 

@@ -1,14 +1,15 @@
 """No pre-training: learning-compression beside what else the same number of epochs could be spent on.
 
-    TENFOLD_DATA=FOLDER python benchmarks/learning.py run [--only "resnet20 lc"] [--epochs 30] [OPTIONS]
-    python benchmarks/learning.py table [--epochs 30] [OPTIONS]
+    TENFOLD_DATA=FOLDER python benchmarks/learning.py run [--only "resnet20 lc"] [--epochs 30] [--by sgd] ...
+    python benchmarks/learning.py table [--epochs 30] [--by sgd] ...
 
 Every way ends with at most 30 % of the parameters and 33 % of the MACs, but for the dense network, and sees
-the training images `--epochs` times in all; `--seeds 3` takes three seeds. OPTIONS are those of `tenfold
-learn`, for the ways of learning-compression. The chains trained from scratch are those of the run "lc" of the
-same seed, started from the fit of random kernels. "dense, then method A" trains two thirds of the epochs,
-then compresses and fine-tunes; the steps of its recovery (220, half an epoch) are not counted. FOLDER holds
-cifar10.zip; Fashion-MNIST is found by its name; `small` is on digits, needs no file, and takes minutes.
+the training images `--epochs` times in all; `--seeds 3` takes three seeds. All are stepped by one optimiser,
+`--by`, at the rates that suit it. Further options are those of `tenfold learn`, for learning-compression.
+The chains trained from scratch are those of the run "lc" of the same seed, started from the fit of random
+kernels. "dense, then method A" trains two thirds of the epochs, then compresses and fine-tunes; the steps of
+its recovery (220, half an epoch) are not counted. FOLDER holds cifar10.zip; Fashion-MNIST is found by its
+name; `small` is on digits, needs no file, and takes minutes.
 
 Results are kept in results/learning.json; what is there is not run again, and what was stopped goes on.
 """
@@ -52,19 +53,25 @@ PARTS = {
 OTHERS = ("dense", "same chains from scratch", "dense, then method A")
 PARTS_OF = ("resnet20", "small")
 PLAIN = ("--warm-up", "0", "--steps", "0")
+# What all training is done with, and what the L steps are beside it.
+BY = {
+    "sgd": (("--optimiser", "sgd", "--rate", "0.1"), ("--step-rate", "0.1")),
+    "muon": (("--optimiser", "muon", "--rate", "0.1"), ("--step-rate", "0.2")),
+}
 METHOD_A = ("--method", "btd-bayes", "--trials", "16", "--trial-steps", "0")
 
 
 def main() -> None:
     parser = runs.parser(__doc__)
     parser.add_argument("--epochs", type=int, default=30, help="in all, at least 10")
+    parser.add_argument("--by", choices=BY, default="muon", help="optimiser")
     arguments, options = parser.parse_known_args()
     if arguments.action == "table":
-        print(table(runs.load("learning"), arguments.epochs, options))
+        print(table(runs.load("learning"), arguments.epochs, arguments.by, options))
         return
     for seed, (network, way) in itertools.product(range(arguments.seeds), cells()):
         if arguments.only in f"{network} {way}":
-            Cell(network, arguments.epochs, seed, options, busy=arguments.busy).run(way)
+            Cell(network, arguments.epochs, seed, options, arguments.by, arguments.busy).run(way)
 
 
 def cells() -> list[tuple[str, str]]:
@@ -75,19 +82,20 @@ def cells() -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Cell:
-    """The ways of one network, number of epochs and seed."""
+    """The ways of one network, number of epochs, seed and optimiser."""
 
     network: str
     epochs: int
     seed: int
     options: list[str]
+    by: str = "muon"
     busy: bool = False
 
     def run(self, way: str) -> dict:
         """What came of a way, from what is kept or from a run."""
         if way in LEARNED or way in PARTS:
             split = ("--epochs", str(self.epochs - learning_epochs(self.epochs)), *phases(self.epochs))
-            own = (*BUDGET, *split, *(LEARNED | PARTS)[way], *self.options)
+            own = (*BUDGET, *split, *BY[self.by][1], *(LEARNED | PARTS)[way], *self.options)
             return self._keep(way, "learn", own, self.options)
         if way == "dense":
             return self._dense(self.epochs)
@@ -121,17 +129,18 @@ class Cell:
         named = (NETWORKS | TRAINED)[self.network]
         if "--data" not in named:
             named = (*named, "--data", str(Path(os.environ["TENFOLD_DATA"], "cifar10.zip").absolute()))
-        words = (command, *named, *own, "--seed", str(self.seed))
+        words = (command, *named, *BY[self.by][0], *own, "--seed", str(self.seed))
         return runs.kept("learning", self._key(way, options, epochs), *words, busy=self.busy)
 
     def _key(self, way: str, options: list[str] = (), epochs: int = 0) -> str:
         """What a result is called."""
-        return " ".join([f"{self.network} {way}, {epochs or self.epochs} epochs, seed {self.seed}", *options])
+        begin = f"{self.network} {way}, {epochs or self.epochs} epochs, {self.by}, seed {self.seed}"
+        return " ".join([begin, *options])
 
 
 def learning_epochs(epochs: int) -> int:
     """Epochs of the warm-up and the L steps; the chains are trained for the others."""
-    return 6 * (epochs // 10)
+    return 6 * max(epochs // 15, 1)
 
 
 def phases(epochs: int) -> tuple[str, ...]:
@@ -139,12 +148,12 @@ def phases(epochs: int) -> tuple[str, ...]:
     return ("--step-epochs", str(learning_epochs(epochs) // 6), "--warm-up", "2", "--steps", "4")
 
 
-def table(results: dict[str, dict], epochs: int, options: list[str]) -> str:
+def table(results: dict[str, dict], epochs: int, by: str, options: list[str]) -> str:
     """The README's tables: what else there is, and what each part is worth; of runs with the same options."""
 
     def found(network: str, way: str) -> list[dict]:
         own = [] if way in ("dense", "dense, then method A") else options
-        begin = re.escape(f"{network} {way}, {epochs} epochs, seed ")
+        begin = re.escape(f"{network} {way}, {epochs} epochs, {by}, seed ")
         end = re.escape(" ".join(["", *own]))
         return [row for name, row in results.items() if re.fullmatch(f"{begin}[0-9]+{end}", name)]
 

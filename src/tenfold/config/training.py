@@ -28,8 +28,8 @@ class TrainingSettings(NetworkSettings):
     batch: int = Field(128, ge=1, description="Images a step of the fine-tuning.")
     optimiser: OptimiserName = Field(
         "sgd",
-        description="What steps the weights in the fine-tuning: SGD with Nesterov momentum, or Muon, whose "
-        "steps are orthogonal matrices, at a tenth of the rate.",
+        description="What steps the weights in the fine-tuning and the L steps: SGD with Nesterov momentum, "
+        "or Muon, whose steps are orthogonal matrices, at a tenth of the rate.",
     )
     momentum: float = Field(0.9, ge=0, le=0.9999, description="Momentum of the fine-tuning.")
     weight_decay: float = Field(

@@ -44,6 +44,7 @@ from tenfold.schemes.registry import get_scheme
 from tenfold.search.tried import Tried
 from tenfold.train.constrained import Stretch, kernels_of, learn_, neutral_mu, stretch_rates
 from tenfold.train.loop import Rollback, Row, Step, fill_, tensors_of
+from tenfold.train.optimisers import pace
 from tenfold.train.recover import Recovery
 from tenfold.train.running import Running
 
@@ -197,8 +198,8 @@ class _Learning:
         """Of the first L step under the constraint; without one it means nothing."""
         if self.learning.mu is not None:
             return self.learning.mu
-        constrained = self._rates[1:]
-        return neutral_mu(constrained[0], self.learning.training.momentum) if constrained else 1.0
+        training, constrained = self.learning.training, self._rates[1:]
+        return neutral_mu(constrained[0], pace(training.optimiser, training.momentum)) if constrained else 1.0
 
     def _kernels(self) -> Kernels:
         """Of the network as it is."""

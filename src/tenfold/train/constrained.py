@@ -16,7 +16,7 @@ from tenfold.data.dataset import Dataset, Preprocessing
 from tenfold.train.batches import Augmentation, Batches
 from tenfold.train.execution import choose_execution, executed
 from tenfold.train.loop import Descent, Loop, Loss, Row
-from tenfold.train.optimisers import sgd
+from tenfold.train.optimisers import optimiser, pace
 from tenfold.train.running import Running
 from tenfold.train.schedules import rates
 from tenfold.train.supervised import Training
@@ -33,8 +33,7 @@ class Stretch:
     """One L step of several that make a longer descent.
 
     Attributes:
-        rates: learning rate of each of its steps; one above 1 / mu is lowered to that, beyond which the
-            penalty alone would make the descent unstable.
+        rates: learning rate of each of its steps.
         before: steps of the stretches before it, so that each sees other images.
         penalty: see `tenfold.compression.lc.Penalty`; its layers are those of the network by name.
     """
@@ -75,24 +74,23 @@ def kernels_of(model: nn.Module, names: Sequence[str]) -> dict[str, Tensor]:
     return {name: model.get_submodule(name).weight for name in names}  # type: ignore[misc]
 
 
-def neutral_mu(rates: Sequence[float], momentum: float) -> float:
+def neutral_mu(rates: Sequence[float], pace: float) -> float:
     """The weight at which a stretch without a loss would draw its kernels e times nearer to the centres.
 
-        mu = (1 - momentum) / sum of the rates
+        mu = 1 / (pace * sum of the rates)
 
-    for plain descent on mu/2 ||w - c||^2 leaves exp(-mu sum of rates) of the distance, and momentum makes
-    each rate count 1 / (1 - momentum) times. So what mu means depends neither on the schedule nor on how
-    many steps a stretch has.
+    for descent on mu/2 ||w - c||^2 alone leaves exp(-mu * pace * sum of rates) of the distance. So what mu
+    means depends on none of schedule, optimiser and number of steps.
 
     Args:
         rates: of its steps, at least one of them above 0.
-        momentum: of the descent, in [0, 1).
+        pace: of the optimiser, see `tenfold.train.optimisers.pace`.
 
     Example:
-        >>> neutral_mu([0.1, 0.1, 0.05], momentum=0.9)  # doctest: +ELLIPSIS
-        0.39999...
+        >>> neutral_mu([0.1, 0.1, 0.05], pace=10.0)
+        0.4
     """
-    return (1 - momentum) / sum(rates)
+    return 1 / (pace * sum(rates))
 
 
 def learn_(
@@ -105,17 +103,22 @@ def learn_(
     stretch: Stretch,
     running: Running,
 ) -> Iterator[Row]:
-    """Train `model` in place on cross-entropy plus the penalty of a stretch.
+    """Train `model` in place on cross-entropy plus the penalty of a stretch, by proximal steps.
 
-    The gradient is scaled down to a norm of 5 plus that of the penalty's gradient at the start: how strongly
-    the kernels are drawn must not slow down what is learned.
+    The optimiser steps along the gradient of the cross-entropy alone, which is scaled down to a norm of 5;
+    then each kernel is drawn to its centre as the penalty would,
+
+        w <- (w + a c) / (1 + a),  a = rate * pace * mu
+
+    (Parikh & Boyd, Proximal algorithms, 2014, section 4.2), with the optimiser's `pace`: stable at
+    any mu, and with SGD at rest where the gradient of both together is zero. Steps of Muon are not in
+    proportion to the gradient, so that for those mu weighs the constraint against the rate instead.
 
     Args:
         model: gives logits (n, classes).
         data: labelled images.
         preprocessing: what the network expects.
-        settings: of the descent, which is SGD, and of the passes; its optimiser, epochs, schedule and
-            distillation are not looked at.
+        settings: of the descent and of the passes; its epochs, schedule and distillation are not looked at.
         augmentation: how the images are varied.
         stretch: see `Stretch`.
         running: see `Running`.
@@ -145,25 +148,25 @@ def learn_(
                 logits = model(batch).float()
             labels = data.labels[places]
             found = functional.cross_entropy(logits, labels, label_smoothing=settings.smoothing)
-            pull = penalty(kernels)
-            return Loss(found + pull, found, pull)
+            return Loss(found, found, penalty(kernels))
 
-        most = 1 / penalty.mu if penalty.mu > 0 else math.inf
-        descent = Descent(
-            [min(rate, most) for rate in stretch.rates],
-            clip=_CLIP + _pull(penalty, kernels),
-            floor=math.log(len(data.classes)),
-        )
-        optimiser = sgd(
+        descent = Descent(stretch.rates, clip=_CLIP, floor=math.log(len(data.classes)))
+        steps_by = optimiser(
+            settings.optimiser,
             model.parameters(),
             rate=settings.rate,
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
         )
-        yield from Loop(model, optimiser, loss, descent, running).run()
+        weight = penalty.mu * pace(settings.optimiser, settings.momentum)
+        steps_by.register_step_post_hook(
+            lambda by, *_: _draw_(kernels, penalty, weight * by.param_groups[0]["lr"])
+        )
+        yield from Loop(model, steps_by, loss, descent, running).run()
 
 
-def _pull(penalty: Penalty, kernels: dict[str, Tensor]) -> float:
-    """Norm of the penalty's gradient."""
-    value = float(penalty({name: kernel.detach() for name, kernel in kernels.items()}))
-    return math.sqrt(2 * penalty.mu * value)
+@torch.no_grad()
+def _draw_(kernels: dict[str, Tensor], penalty: Penalty, weight: float) -> None:
+    """The proximal step of the penalty, in place."""
+    for name, centre in penalty.centres.items():
+        kernels[name].lerp_(centre, weight / (1 + weight))

@@ -8,9 +8,41 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MuonAndSgd", "sgd"]
+from tenfold.core.names import OptimiserName
+
+__all__ = ["MuonAndSgd", "optimiser", "pace", "sgd"]
 
 _SHARE = 0.1  # of the rate: what matrices are stepped by; docs/choices.md has the comparison
+
+
+def optimiser(
+    name: OptimiserName,
+    parameters: Iterable[nn.Parameter],
+    *,
+    rate: float,
+    momentum: float,
+    weight_decay: float,
+) -> torch.optim.Optimizer:
+    """What a name stands for; see `sgd` and `MuonAndSgd`."""
+    make = {"sgd": sgd, "muon": MuonAndSgd}[name]
+    return make(parameters, rate=rate, momentum=momentum, weight_decay=weight_decay)
+
+
+def pace(name: OptimiserName, momentum: float) -> float:
+    """How far a weight goes along a gradient that stays the same, by the rate.
+
+    1 / (1 - momentum) for SGD, which adds its gradients up; for Muon, which averages them, the share of the
+    rate that matrices take.
+
+    Args:
+        name: of the optimiser.
+        momentum: of SGD, in [0, 1).
+
+    Example:
+        >>> pace("sgd", 0.75), pace("muon", 0.75)
+        (4.0, 0.1)
+    """
+    return {"sgd": 1 / (1 - momentum), "muon": _SHARE}[name]
 
 
 def sgd(

@@ -17,7 +17,7 @@ from tenfold.layers.mode import in_mode
 from tenfold.train.batches import BLENDS, Augmentation, Batches, blended, generator
 from tenfold.train.execution import choose_execution, executed
 from tenfold.train.loop import Descent, Loop, Loss, Row
-from tenfold.train.optimisers import MuonAndSgd, sgd
+from tenfold.train.optimisers import optimiser
 from tenfold.train.running import Running
 from tenfold.train.schedules import cycle_ends, rates
 from tenfold.train.synchronised import synchronised
@@ -135,18 +135,14 @@ def train_(
             averaging=settings.averaging,
             ends=cycle_ends(steps, settings.cycles),
         )
-        yield from Loop(model, _optimiser(model, settings), loss, descent, running).run()
-
-
-def _optimiser(model: nn.Module, settings: Training) -> torch.optim.Optimizer:
-    """What steps the parameters."""
-    make = {"sgd": sgd, "muon": MuonAndSgd}[settings.optimiser]
-    return make(
-        model.parameters(),
-        rate=settings.rate,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-    )
+        steps_by = optimiser(
+            settings.optimiser,
+            model.parameters(),
+            rate=settings.rate,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+        )
+        yield from Loop(model, steps_by, loss, descent, running).run()
 
 
 def _loss(
