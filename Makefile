@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Processes that run tests. Slow ones stay together with those of their file, which share what took long to make.
+# Processes that run tests. Slow ones stay together with those of their file, which share what took long to make;
+# they often wait, so that there are more of them than cores.
 JOBS ?= 2
-SLOW := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -rs
+SLOW := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -rs
 
 # Tests compare bits, which depend on the number of threads; those that several processes run share the cores.
 test proofs slow reader: export OMP_NUM_THREADS := 1
@@ -45,7 +46,7 @@ docs: $(STAMP)
 # What a reader would do: every command of README and quick start on small settings, both examples, a scheme of
 # one's own as the page says.
 reader: $(STAMP)
-	$(BIN)/python -m pytest -m slow tests/test_examples.py tests/test_docs.py
+	$(BIN)/python -m pytest -m slow tests/test_examples.py tests/test_first_pages.py tests/test_docs.py
 
 check: $(STAMP)
 	$(BIN)/ruff check src tests scripts examples benchmarks

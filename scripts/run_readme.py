@@ -31,12 +31,13 @@ __all__ = ["NOT_RUN", "PAGES", "SHORTER", "commands", "stand_ins"]
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "docs" / "quick-start.md")
 _JOB = "--calibration 32 --held-out 16 --workers 1"
-_MENDING = f"{_JOB} --recovery-steps 2 --recovery-batch 16 --measured 0"
+_MENDING = f"{_JOB} --recovery-steps 2 --recovery-batch 16 --measured 0 --scheme tucker"
 SHORTER = {
     "compress": _MENDING,
     "compress --method": f"{_MENDING} --trials 2 --trial-steps 1 --epochs 1 --batch 32",
     "search": f"{_MENDING} --trials 2 --trial-steps 1",
     "learn": f"{_JOB} --warm-up 1 --steps 1 --step-epochs 1 --epochs 1 --batch 32",
+    "bench": "--repetitions 30 --batch 1 --threads 1",
     "inspect": "",
 }
 """What is put behind a command that begins so; the longest beginning counts."""
