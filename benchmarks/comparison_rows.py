@@ -138,7 +138,12 @@ def measured() -> dict[Cell, list[Row]]:
     for cell, rows in found.items():
         found[cell] = [replace(row, original=before.get(cell.network)) for row in rows]
     order = {cell: number for number, cell in enumerate(PLANNED)}
-    return dict(sorted(found.items(), key=lambda pair: order.get(pair[0].planned, len(order))))
+    networks = list(_RATIOS)
+
+    def place(cell: Cell) -> tuple[int, int, float]:
+        return order.get(cell.planned, len(order)), networks.index(cell.network), cell.ratio
+
+    return dict(sorted(found.items(), key=lambda pair: place(pair[0])))
 
 
 def row_of(found: dict, accuracy: str = "accuracy") -> Row:
