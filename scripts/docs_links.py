@@ -1,4 +1,4 @@
-"""Every link of the built site, and all that its pages fetch.
+"""Every link of the built site, all that its pages fetch, and that every formula is MathML.
 
     python scripts/docs_links.py site
 
@@ -27,11 +27,13 @@ class _Page(HTMLParser):
         self.places: set[str] = set()
         self.links: list[str] = []
         self.fetched: list[str] = []
+        self.unset = 0
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note what the tag says."""
         values = {name: value or "" for name, value in attrs}
+        self.unset += "arithmatex" in values.get("class", "").split()
         self.places |= {values[name] for name in ("id", "name") if name in values}
         if tag == "a" and "href" in values:
             self.links.append(values["href"])
@@ -52,6 +54,7 @@ def problems(site: Path) -> list[str]:
         if name.name == "404.html":  # shown at any address: its links begin at the root of the server
             continue
         found += [f"{name}: fetches {url}" for url in page.fetched if not _is_local(url)]
+        found += [f"{name}: formulas that are still TeX: {page.unset}"] if page.unset else []
         found += [
             f"{name}: {why}" for url in [*page.links, *page.fetched] if (why := _wrong(url, path, pages))
         ]
@@ -86,7 +89,7 @@ def main() -> None:
     )
     parser.add_argument("site", type=Path)
     found = problems(parser.parse_args().site)
-    print("\n".join(found) or "every link leads somewhere, and nothing is fetched from elsewhere")
+    print("\n".join(found) or "every link leads somewhere, nothing is fetched from elsewhere, formulas are set")
     sys.exit(bool(found))
 
 

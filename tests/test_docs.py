@@ -103,7 +103,7 @@ def test_continuous_integration_does_what_the_readme_says():
     first = next(code for _, code in _FENCE.findall((ROOT / "README.md").read_text()))
     named = [line.partition("#")[0].strip() for line in first.splitlines()]
     assert named == ["make demo", "make test"]
-    assert {*named, "make check", "make docs", "make proofs"} <= set(script)
+    assert {*named, "make --jobs=2 --output-sync check docs", "make proofs"} <= set(script)
 
 
 def test_no_line_of_the_first_pages_is_left_out(script):
@@ -170,11 +170,12 @@ def test_links_that_lead_nowhere_are_found(script, tmp_path):
     assert links.problems(tmp_path) == []
     (tmp_path / "b.html").write_text(
         '<a href="a.html#gone"></a><a href="c.html"></a><script src="https://cdn.example/x.js"></script>'
-        '<a href="http://example.org"></a>'
+        '<a href="http://example.org"></a><span class="arithmatex">\\(x\\)</span>'
     )
     found = links.problems(tmp_path)
     assert [sentence.split(": ", 1)[1] for sentence in found if sentence.startswith("b.html")] == [
         "fetches https://cdn.example/x.js",
+        "formulas that are still TeX: 1",
         "a.html#gone: no such place there",
         "c.html leads to no file",
         "http://example.org is not https",
@@ -184,6 +185,7 @@ def test_links_that_lead_nowhere_are_found(script, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_site_is_built_without_a_warning_and_its_links_lead_somewhere(script, tmp_path):
     command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(tmp_path / "site")]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
