@@ -84,7 +84,7 @@ def run(cell: Cell, seed: int, *, busy: bool) -> None:
 
 def time_all() -> None:
     """Time what was run beside other programs, and whose directory is still there."""
-    for name in ("compare", "finetune"):
+    for name in ("compare", "finetune", "speed"):
         for key, found in runs.load(name).items():
             out = runs.folder(name, key)
             if found.get("latency", 0) is None and (out / "report.json").exists():
