@@ -157,14 +157,15 @@ def table(results: dict[str, dict], epochs: int, by: str, options: list[str]) ->
         end = re.escape(" ".join(["", *own]))
         return [row for name, row in results.items() if re.fullmatch(f"{begin}[0-9]+{end}", name)]
 
-    return "\n\n".join(
+    made = (
         _rows(found, epochs, networks, ways)
         for networks, ways in ((NETWORKS, (*LEARNED, *OTHERS)), (PARTS_OF, ("lc", *PARTS)))
     )
+    return "\n\n".join(filter(None, made))
 
 
 def _rows(of, epochs: int, networks, ways) -> str:
-    """Of one table; `of` gives all seeds of a cell."""
+    """Of one table; `of` gives all seeds of a cell. Nothing where one row would stand alone."""
     columns = "network | way | test accuracy | beside dense | last epoch | parameters | MACs | epochs | seeds"
     lines = [f"| {columns} | minutes |", "|---|---|---|---|---|---|---|---|---|---|"]
     for network, way in itertools.product(networks, ways):
@@ -179,7 +180,7 @@ def _rows(of, epochs: int, networks, ways) -> str:
             f"| {100 * _mean(found, 'macs_left'):.1f} % | {epochs} | {len(found)} "
             f"| {runs.minutes(found)} |"
         )
-    return "\n".join(lines)
+    return "\n".join(lines) if len(lines) > 3 else ""
 
 
 def _mean(rows: list[dict], name: str) -> float:
