@@ -89,7 +89,7 @@ def main() -> None:
     )
     parser.add_argument("site", type=Path)
     found = problems(parser.parse_args().site)
-    print("\n".join(found) or "every link leads somewhere, nothing is fetched from elsewhere, formulas are set")
+    print("\n".join(found) or "every link leads somewhere, nothing comes from elsewhere, formulas are set")
     sys.exit(bool(found))
 
 
