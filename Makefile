@@ -3,10 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Processes that run tests. Slow ones stay together with those of their file, which share what took long to make;
-# they often wait, so that there are more of them than cores.
+# Processes that run tests. Slow ones stay together with those of their file, which share what took long to make.
 JOBS ?= 2
-SLOW := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -rs
+SLOW := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -rs
 
 # Tests compare bits, which depend on the number of threads; those that several processes run share the cores.
 test proofs slow reader: export OMP_NUM_THREADS := 1

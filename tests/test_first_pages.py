@@ -13,6 +13,7 @@ from reader import ROOT, environment
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_every_command_of_readme_and_quick_start_runs(tmp_path):
     command = [sys.executable, ROOT / "scripts/run_readme.py", tmp_path / "reader"]
     made = subprocess.run(command, env=environment(tmp_path), capture_output=True, text=True, check=False)
