@@ -111,7 +111,7 @@ _PLANS = (
 
 def _place(cell: Cell) -> tuple[int, int, float, int]:
     """Where it stands in the tables."""
-    return cell.epochs, list(_RATIOS).index(cell.network), cell.ratio, _WAYS.index(cell.way)
+    return cell.epochs, list(_RATIOS).index(cell.network), cell.ratio, _WAYS.index(cell.method)
 
 
 PLANNED = tuple(
@@ -130,20 +130,14 @@ PLANNED = tuple(
 
 
 def measured() -> dict[Cell, list[Row]]:
-    """Everything that is known, one row a seed, in the order of `PLANNED`; what it has not comes last."""
+    """Everything that is known, one row a seed, in the order of the tables."""
     found: dict[Cell, list[Row]] = defaultdict(list)
     for cell, row in (*_one_shot(), *_fine_tuned(), *_own()):
         found[cell].append(row)
     before = {cell.network: row.original for cell, rows in found.items() for row in rows if row.original}
     for cell, rows in found.items():
         found[cell] = [replace(row, original=before.get(cell.network)) for row in rows]
-    order = {cell: number for number, cell in enumerate(PLANNED)}
-    networks = list(_RATIOS)
-
-    def place(cell: Cell) -> tuple[int, int, float]:
-        return order.get(cell.planned, len(order)), networks.index(cell.network), cell.ratio
-
-    return dict(sorted(found.items(), key=lambda pair: place(pair[0])))
+    return dict(sorted(found.items(), key=lambda pair: _place(pair[0])))
 
 
 def row_of(found: dict, accuracy: str = "accuracy") -> Row:
