@@ -27,8 +27,10 @@ from tenfold.layers.chain import is_chain
 from tenfold.options import Learning, Options, Searching
 from tenfold.pipeline import Session, learn, material_of
 from tenfold.pipeline.choosing import Chooser
+from tenfold.pipeline.mending import Mending
 from tenfold.runs.checkpoint import Checkpoint
 from tenfold.train.batches import Augmentation
+from tenfold.train.loop import tensors_of
 from tenfold.train.recover import Recovery
 from tenfold.train.supervised import Training
 
@@ -37,7 +39,7 @@ STEPS = Training(batch_size=16, rate=0.05, schedule="exp-cyclic", **EXECUTION)
 QUICK = Options(
     calibration=64,
     held_out=60,
-    recovery=Recovery(steps=0),
+    recovery=Recovery(steps=6, batch_size=16, **EXECUTION),
     training=Training(epochs=4, batch_size=16, rate=0.03, schedule="exp-cyclic", **EXECUTION),
     learning=Learning(training=STEPS, epochs=1, warm_up=2, steps=4, mu=0.1, growth=4.0, choices=3),
     augmentation=Augmentation(0, flip=False),
@@ -137,6 +139,16 @@ class TestWhole:
         assert not any(row["penalty"] for row in steps[: 3 * per_epoch])
         assert all(row["penalty"] > 0 for row in steps[3 * per_epoch :])
 
+    def test_an_l_step_may_be_a_part_of_an_epoch(self, data: Splits) -> None:
+        asked = options(epochs=0.25, warm_up=4, steps=2, choices=1)
+        found = learn(network(), data, budget=BUDGET, options=asked)
+        part = round(0.25 * ((400 - 60) // 16))
+        assert [row["step"] for row in rows(found.report, "c step")] == [4 * part, 5 * part, 6 * part]
+        assert rows(found.report, "epochs")[0]["total"] == pytest.approx(6 * part / 21 + 4)
+        least = options(epochs=1e-9, warm_up=0, steps=1, choices=1)
+        found = learn(network(), data, budget=BUDGET, options=least)
+        assert [row["step"] for row in rows(found.report, "c step")] == [0, 1]
+
     def test_rates_make_a_cycle_in_each_l_step_that_decays_over_them(self, made: Any) -> None:
         steps = rows(made.report, "l step")
         peaks = [max(row["rate"] for row in steps if row["number"] == number) for number in range(4)]
@@ -224,6 +236,45 @@ class TestRanks:
             learn(network(), data, options=options(warm_up=0))
 
 
+class TestTeacher:
+    def test_chains_learn_from_the_l_step_that_knew_the_held_out_images_best(
+        self, data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        taught: list[nn.Module] = []
+
+        class Seen(Mending):
+            def recover(self) -> None:
+                taught.append(self.material.original)
+                super().recover()
+
+        monkeypatch.setattr("tenfold.pipeline.learning.Mending", Seen)
+        # So strict that the L steps under the constraint know less than the one before it.
+        asked = options(warm_up=3, steps=2, choices=1, mu=1e3)
+        folder = Checkpoint(tmp_path / "checkpoint")
+        found = learn(
+            network(), data, budget=Budget(params=0.1), options=asked, session=Session(checkpoint=folder)
+        )
+        known = [row["dense_accuracy"] for row in rows(found.report, "c step")]
+        assert known[0] == max(known) > known[-1]
+        kept = folder.load("learning") or {}
+        assert kept["best"][0] == known[0]
+        (teacher,) = taught
+        assert all(map(torch.equal, tensors_of(teacher), kept["best"][1]))
+        assert not all(map(torch.equal, tensors_of(teacher), kept["tensors"]))
+        assert [row["phase"] for row in found.report.history if row["phase"].startswith("recover")][-1] == (
+            "recovered"
+        )
+
+    def test_without_held_out_images_it_is_the_last_one(
+        self, data: Splits, tmp_path: Path
+    ) -> None:
+        folder = Checkpoint(tmp_path / "checkpoint")
+        asked = replace(options(warm_up=1, steps=2, choices=1), held_out=0)
+        learn(network(), data, budget=BUDGET, options=asked, session=Session(checkpoint=folder))
+        kept = folder.load("learning") or {}
+        assert all(map(torch.equal, kept["best"][1], kept["tensors"]))
+
+
 class TestTightening:
     def test_it_stops_when_it_is_feasible_but_not_before_the_last_choice(self, data: Splits) -> None:
         found = learn(network(), data, budget=BUDGET, options=options(steps=9, tolerance=1.0))
@@ -235,7 +286,7 @@ class TestTightening:
         assert not any(multiplier.any() for multiplier in state.multipliers.values())
 
     def test_the_chains_that_train_are_those_of_the_last_fit(self, data: Splits, tmp_path: Path) -> None:
-        asked = replace(options(steps=2), training=Training(epochs=0))
+        asked = replace(options(steps=2), recovery=Recovery(steps=0), training=Training(epochs=0))
         folder = Checkpoint(tmp_path / "checkpoint")
         found = learn(network(), data, budget=BUDGET, options=asked, session=Session(checkpoint=folder))
         state = LcState.from_rows((folder.load("learning") or {})["state"])

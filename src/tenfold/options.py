@@ -69,7 +69,7 @@ class Learning:
     Attributes:
         training: of the L steps: optimiser, batches, highest rate, schedule; its epochs, cycles, distillation
             and averaging are not looked at.
-        epochs: of each L step, at least 1.
+        epochs: of each L step, above 0; it has a step of the descent at least.
         warm_up: as many epochs as this many L steps have are made before the first fit, at least 0.
         steps: L steps under the constraint at most, at least 0.
         mu: weight of the constraint in the first of them, above 0; None for
@@ -84,7 +84,7 @@ class Learning:
     """
 
     training: Training = field(default_factory=lambda: Training(rate=0.1, schedule="exp-cyclic"))
-    epochs: int = 3
+    epochs: float = 3
     warm_up: int = 2
     steps: int = 4
     mu: float | None = None

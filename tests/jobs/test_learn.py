@@ -147,8 +147,8 @@ def test_what_is_wrong_is_said_before_the_work(asked: dict[str, Any], tmp_path: 
     (tmp_path / "plan.json").write_text('{"33": null}')
     with pytest.raises(PlanError, match="no layer '33'"):
         run(LearnSettings.make({**asked, "budget": {}, "plan": tmp_path / "plan.json", "out": out}))
-    with pytest.raises(TenfoldError, match="no setting 'recovery_steps'"):
-        LearnSettings.make({**asked, "recovery_steps": 3})
+    with pytest.raises(TenfoldError, match="no setting 'trial_steps'"):
+        LearnSettings.make({**asked, "trial_steps": 3})
     assert not out.exists()
 
 
@@ -177,7 +177,10 @@ def test_every_setting_reaches_the_pipeline() -> None:
         "exp-cyclic",
         19,
     )
-    assert options.recovery.steps == 0
+    recovery = {"steps": 29, "batch_size": 41, "rate": 0.043, "features": 47.0, "mixed": 0.53}
+    named = {f"recovery_{name.removesuffix('_size')}": value for name, value in recovery.items()}
+    found = options_of(LearnSettings.make({**given, **named})).recovery
+    assert {name: getattr(found, name) for name in recovery} == recovery
     assert options_of(LearnSettings.make({**given, "rank_trials": 13})).searching.trials == 13
 
 

@@ -67,20 +67,6 @@ class CompressSettings(TrainingSettings):
     front: CostName | None = Field(
         None, description="A limited cost that the loss is weighed against, for a front instead of one plan."
     )
-    recovery_steps: int = Field(
-        220, ge=0, description="Steps of the recovery without labels, which matches the original's logits."
-    )
-    recovery_rate: float = Field(2e-3, gt=0, le=1, description="Highest learning rate of the recovery.")
-    recovery_batch: int = Field(128, ge=1, description="Images a step of the recovery.")
-    recovery_features: float = Field(
-        100.0,
-        ge=0,
-        description="Weight of the blocks' outputs beside the logits in the recovery.",
-        allow_inf_nan=False,
-    )
-    recovery_mixed: float = Field(
-        0.5, ge=0, le=1, description="Share of the images blended with another one in the recovery."
-    )
     measured: int = Field(
         100, ge=0, description="Images on which the loss that each layer costs is measured; 0 for none."
     )

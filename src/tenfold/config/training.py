@@ -21,6 +21,20 @@ class TrainingSettings(NetworkSettings):
     held_out: int = Field(
         2000, ge=0, description="Training images kept aside to judge by; at most a fifth of them are."
     )
+    recovery_steps: int = Field(
+        220, ge=0, description="Steps of the recovery without labels, which matches the original's logits."
+    )
+    recovery_rate: float = Field(2e-3, gt=0, le=1, description="Highest learning rate of the recovery.")
+    recovery_batch: int = Field(128, ge=1, description="Images a step of the recovery.")
+    recovery_features: float = Field(
+        100.0,
+        ge=0,
+        description="Weight of the blocks' outputs beside the logits in the recovery.",
+        allow_inf_nan=False,
+    )
+    recovery_mixed: float = Field(
+        0.5, ge=0, le=1, description="Share of the images blended with another one in the recovery."
+    )
     epochs: int = Field(
         0, ge=0, description="Epochs of fine-tuning with labels after the recovery; 0 for one shot."
     )

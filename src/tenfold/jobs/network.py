@@ -215,6 +215,7 @@ def options_of(settings: NetworkSettings) -> Options:
             held_out=settings.held_out,
             cut_out=settings.cut_out,
             training=_training(settings),
+            recovery=_recovery(settings),
         )
     if isinstance(settings, CompressSettings):
         return _compressing(options, settings)
@@ -236,23 +237,13 @@ def _compressing(options: Options, settings: CompressSettings) -> Options:
             prune=settings.prune,
             front=settings.front,
         ),
-        recovery=Recovery(
-            steps=settings.recovery_steps,
-            batch_size=settings.recovery_batch,
-            rate=settings.recovery_rate,
-            features=settings.recovery_features,
-            mixed=settings.recovery_mixed,
-            form=settings.form,
-            precision=settings.precision,
-        ),
     )
 
 
 def _learning(options: Options, settings: LearnSettings) -> Options:
-    """What a learn job has of its own; its chains are trained with labels at once."""
+    """What a learn job has of its own."""
     return replace(
         options,
-        recovery=Recovery(steps=0),
         learning=Learning(
             training=replace(
                 options.training, rate=settings.step_rate, schedule=settings.step_schedule, cycles=1
@@ -269,6 +260,19 @@ def _learning(options: Options, settings: LearnSettings) -> Options:
             generous=settings.generous,
         ),
         searching=Searching(trials=settings.rank_trials),
+    )
+
+
+def _recovery(settings: TrainingSettings) -> Recovery:
+    """What goes before it."""
+    return Recovery(
+        steps=settings.recovery_steps,
+        batch_size=settings.recovery_batch,
+        rate=settings.recovery_rate,
+        features=settings.recovery_features,
+        mixed=settings.recovery_mixed,
+        form=settings.form,
+        precision=settings.precision,
     )
 
 

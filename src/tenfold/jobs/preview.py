@@ -120,13 +120,14 @@ def _steps(settings: CompressSettings | LearnSettings, images: int) -> list[tupl
     """Steps of training, as many as would take the time of plain ones, and images in each."""
     images -= min(settings.held_out, int(_HELD_OUT * images))
     per_epoch = max(images // settings.batch, 1)
-    if isinstance(settings, LearnSettings):
-        learnt = (settings.warm_up + settings.steps) * settings.step_epochs
-        return [((learnt + settings.epochs) * per_epoch, settings.batch)]
-    recovery = settings.recovery_steps + _searching(settings)
     training = (_TEACHER if settings.distillation else 1.0) * settings.epochs * per_epoch
-    if settings.until == "plan":
+    recovery = float(settings.recovery_steps)
+    if isinstance(settings, LearnSettings):
+        training += (settings.warm_up + settings.steps) * settings.step_epochs * per_epoch
+    elif settings.until == "plan":
         recovery, training = _searching(settings), 0.0
+    else:
+        recovery += _searching(settings)
     return [(_TEACHER * recovery, settings.recovery_batch), (training, settings.batch)]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tenfold.compression.fit import Fitted
 from tenfold.compression.layers import layer_reports
@@ -71,8 +71,9 @@ def learn(
         budget: what ships at most. Needed unless a `plan` is given.
         scheme: what every C step fits; see `tenfold.compress`.
         plan: ranks layer by layer, instead of a budget.
-        options: see `Options`; its training is that of the chains at the end, its recovery goes before it and
-            makes them answer like the network of the last L step. None is without recovery.
+        options: see `Options`; its training is that of the chains at the end, its recovery goes before it.
+            Both learn from the network that knew the held-out images best after an L step, without held-out
+            images that of the last one. None is without recovery.
         session: see `Session`.
 
     Returns:
@@ -134,12 +135,13 @@ class _Learning:
         self._per_epoch = max(len(self._rest) // min(self.learning.training.batch_size, len(self._rest)), 1)
         self._rates = stretch_rates(
             self.learning.training,
-            stretch=self.learning.epochs * self._per_epoch,
+            stretch=max(round(self.learning.epochs * self._per_epoch), 1),
             first=self.learning.warm_up,
             stretches=self.learning.steps,
         )
         self._mu = self._first_mu()
         self._chosen: Chosen | None = None
+        self._best: tuple[float, list[Tensor]] | None = None
 
     def run(self) -> tuple[nn.Module, Plan, Report]:
         """Everything."""
@@ -152,9 +154,8 @@ class _Learning:
         made = copy.deepcopy(self._network)
         apply_(made, state.fits)
         made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        dense = replace(self.material, original=self._network.eval())
         mending = Mending(
-            made, dense, checkpoint, team, self.session.progress, self.session.noted, self.history
+            made, replace(self.material, original=self._teacher()), checkpoint, team, self.session.progress, self.session.noted, self.history
         )
         with watch.phase("recover"):
             mending.recover()
@@ -178,6 +179,7 @@ class _Learning:
             check_digest(kept, self.material.digest)
             state = LcState.from_rows(kept["state"])
             fill_(self._network, kept["tensors"])
+            self._best = kept["best"]
             self.history += kept["history"]
         # No stop before the ranks are the final ones.
         for settings in (
@@ -188,6 +190,13 @@ class _Learning:
                 self._after(after, state.mu)
                 state = after
         return state
+
+    def _teacher(self) -> nn.Module:
+        """What the chains learn from."""
+        teacher = copy.deepcopy(self._network)
+        if self._best is not None:
+            fill_(teacher, self._best[1])
+        return teacher.eval()
 
     def _settings(self, steps: int, tolerance: float) -> LcSettings:
         """Of a part of the LC steps."""
@@ -261,10 +270,14 @@ class _Learning:
         """Judge what there is, note it, and keep it."""
         self.history.append(self._row(state, mu))
         self.session.noted(self.history[-1])
+        accuracy = self.history[-1].get("dense_accuracy", 0.0)
+        if self._best is None or accuracy >= self._best[0]:
+            self._best = accuracy, tensors_of(self._network)
         kept = {
             "digest": self.material.digest,
             "state": state.to_rows(),
             "tensors": tensors_of(self._network),
+            "best": self._best,
             "history": self.history,
         }
         self.session.checkpoint.save(_LEARNING, kept)
