@@ -6,10 +6,12 @@
 Every way ends with at most 30 % of the parameters and 33 % of the MACs, but for the dense network, and sees
 the training images `--epochs` times in all; `--seeds 3` takes three seeds. All are stepped by one optimiser,
 `--by`, at the rates that suit it. Further options are those of `tenfold learn`, for learning-compression.
-The chains trained from scratch are those of the run "lc" of the same seed, started from the fit of random
-kernels. "dense, then method A" trains two thirds of the epochs, then compresses and fine-tunes; the steps of
-its recovery (220, half an epoch) are not counted. FOLDER holds cifar10.zip; Fashion-MNIST is found by its
-name; `small` is on digits, needs no file, and takes minutes.
+All ways but "dense" and "same chains from scratch" share their warm-up: the dense network of two thirds of
+the epochs. Learning-compression goes on with four L steps of together a thirtieth of the epochs and with
+chains that learn from the warm-up's network; "no L steps" gives that time to the chains; method A compresses
+and fine-tunes. Steps of their recovery (220, half an epoch) are not counted. The chains trained from scratch
+are those of the run "lc" of the same seed, started from the fit of random kernels. FOLDER holds cifar10.zip;
+Fashion-MNIST is found by its name; `small` is on digits, needs no file, and takes minutes.
 
 Results are kept in results/learning.json; what is there is not run again, and what was stopped goes on.
 """
@@ -34,37 +36,36 @@ NETWORKS = {
 }
 # Trained for other scripts, without any of the ways.
 TRAINED = {"vgg16-bn": ("--arch", "vgg16-bn")}
-BAYES = ("--ranks", "evbmf+bayes")
 # Options of each way of learning-compression; the parts that change one thing are compared on PARTS_OF alone.
 LEARNED = {
-    "lc": BAYES,
-    "tucker alone": (*BAYES, "--scheme", "tucker"),
-    "tt alone": (*BAYES, "--scheme", "tt"),
-    "block terms": (*BAYES, "--scheme", "btd"),
+    "lc": (),
+    "tucker alone": ("--scheme", "tucker"),
+    "tt alone": ("--scheme", "tt"),
+    "block terms": ("--scheme", "btd"),
 }
 PARTS = {
-    "ranks by allocation": ("--ranks", "allocation"),
-    "ranks fixed at the first fit": ("--ranks", "fixed"),
-    "step": (*BAYES, "--step-schedule", "step"),
-    "one-cycle": (*BAYES, "--step-schedule", "one-cycle"),
-    "cosine-cyclic": (*BAYES, "--step-schedule", "cosine-cyclic"),
-    "quadratic penalty": (*BAYES, "--no-multipliers"),
+    "no L steps": ("--steps", "0"),
+    "ranks by evbmf+bayes": ("--ranks", "evbmf+bayes"),
+    "step": ("--step-schedule", "step"),
+    "one-cycle": ("--step-schedule", "one-cycle"),
+    "cosine-cyclic": ("--step-schedule", "cosine-cyclic"),
+    "quadratic penalty": ("--no-multipliers",),
 }
 OTHERS = ("dense", "same chains from scratch", "dense, then method A")
 PARTS_OF = ("resnet20", "small")
-PLAIN = ("--warm-up", "0", "--steps", "0")
-# What all training is done with, and what the L steps are beside it.
-BY = {
-    "sgd": (("--optimiser", "sgd", "--rate", "0.1"), ("--step-rate", "0.1")),
-    "muon": (("--optimiser", "muon", "--rate", "0.1"), ("--step-rate", "0.2")),
-}
+PLAIN = ("--warm-up", "0", "--steps", "0", "--recovery-steps", "0", "--distillation", "0", "--rate", "0.1")
+# Of chains that are fits of trained kernels.
+CHAINS = ("--distillation", "0.9", "--rate", "0.05", "--weight-decay", "1e-4", "--cycles", "1")
+TIGHTENED = ("--warm-up", "0", "--steps", "4", "--step-rate", "0.05", "--growth", "2")
+RANKS = ("--choices", "1", "--generous", "1")
 METHOD_A = ("--method", "btd-bayes", "--trials", "16", "--trial-steps", "0")
+OPTIMISERS = ("muon", "sgd")
 
 
 def main() -> None:
     parser = runs.parser(__doc__)
     parser.add_argument("--epochs", type=int, default=30, help="in all, at least 10")
-    parser.add_argument("--by", choices=BY, default="muon", help="optimiser")
+    parser.add_argument("--by", choices=OPTIMISERS, default="muon", help="optimiser")
     arguments, options = parser.parse_known_args()
     if arguments.action == "table":
         print(table(runs.load("learning"), arguments.epochs, arguments.by, options))
@@ -94,9 +95,9 @@ class Cell:
     def run(self, way: str) -> dict:
         """What came of a way, from what is kept or from a run."""
         if way in LEARNED or way in PARTS:
-            split = ("--epochs", str(self.epochs - learning_epochs(self.epochs)), *phases(self.epochs))
-            own = (*BUDGET, *split, *BY[self.by][1], *(LEARNED | PARTS)[way], *self.options)
-            return self._keep(way, "learn", own, self.options)
+            changed = (LEARNED | PARTS)[way]
+            own = (*BUDGET, *self._warm(), *TIGHTENED, *RANKS, *CHAINS, *self._split(changed), *changed)
+            return self._keep(way, "learn", (*own, *self.options), self.options)
         if way == "dense":
             return self._dense(self.epochs)
         if way == "same chains from scratch":
@@ -104,10 +105,23 @@ class Cell:
             self.run("lc")
             own = ("--plan", str(chains), *PLAIN, "--epochs", str(self.epochs))
             return self._keep(way, "learn", own, self.options)
-        before = 2 * self.epochs // 3
-        trained = replace(self, epochs=before).trained()
-        own = (*BUDGET, *METHOD_A, "--weights", str(trained), "--epochs", str(self.epochs - before))
+        own = (*BUDGET, *METHOD_A, *self._warm(), *CHAINS, "--epochs", str(self.epochs - self.warm_up))
         return self._keep(way, "compress", own)
+
+    @property
+    def warm_up(self) -> int:
+        """Epochs of the dense network that most ways begin with."""
+        return 2 * self.epochs // 3
+
+    def _warm(self) -> tuple[str, str]:
+        """Begin with it."""
+        return "--weights", str(replace(self, epochs=self.warm_up).trained())
+
+    def _split(self, changed: tuple[str, ...]) -> tuple[str, ...]:
+        """Epochs of an L step, and of the chains."""
+        tightening = 0 if "--steps" in changed else max(self.epochs // 30, 1)
+        chains = self.epochs - self.warm_up - tightening
+        return "--step-epochs", str(max(self.epochs // 30, 1) / 4), "--epochs", str(chains)
 
     def trained(self) -> Path:
         """Weights of the dense network, which is trained if it is not yet."""
@@ -129,23 +143,13 @@ class Cell:
         named = (NETWORKS | TRAINED)[self.network]
         if "--data" not in named:
             named = (*named, "--data", str(Path(os.environ["TENFOLD_DATA"], "cifar10.zip").absolute()))
-        words = (command, *named, *BY[self.by][0], *own, "--seed", str(self.seed))
+        words = (command, *named, "--optimiser", self.by, *own, "--seed", str(self.seed))
         return runs.kept("learning", self._key(way, options, epochs), *words, busy=self.busy)
 
     def _key(self, way: str, options: list[str] = (), epochs: int = 0) -> str:
         """What a result is called."""
         begin = f"{self.network} {way}, {epochs or self.epochs} epochs, {self.by}, seed {self.seed}"
         return " ".join([begin, *options])
-
-
-def learning_epochs(epochs: int) -> int:
-    """Epochs of the warm-up and the L steps; the chains are trained for the others."""
-    return 6 * max(epochs // 15, 1)
-
-
-def phases(epochs: int) -> tuple[str, ...]:
-    """Two parts of six without a constraint, four L steps under it."""
-    return ("--step-epochs", str(learning_epochs(epochs) // 6), "--warm-up", "2", "--steps", "4")
 
 
 def table(results: dict[str, dict], epochs: int, by: str, options: list[str]) -> str:

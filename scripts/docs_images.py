@@ -330,9 +330,9 @@ def learning(figure: Figure) -> None:
     left.set(xlabel="step", ylabel="feasibility", yscale="log", title="a quadratic loss, mu tripled")
     left.title.set_size(10)
     left.legend(fontsize=8)
-    parts = stretch_rates(Training(rate=0.1, schedule="exp-cyclic"), stretch=100, first=2, stretches=4)
+    parts = stretch_rates(Training(rate=0.1, schedule="exp-cyclic"), warm_up=300, stretch=100, stretches=4)
     right.plot([rate for part in parts for rate in part], color=BLUE)
-    right.set(xlabel="step of training", ylabel="learning rate", title="exp-cyclic: warm-up, four L steps")
+    right.set(xlabel="step of training", ylabel="learning rate", title="warm-up, four L steps by exp-cyclic")
     right.title.set_size(10)
 
 

@@ -70,10 +70,10 @@ class Learning:
         training: of the L steps: optimiser, batches, highest rate, schedule; its epochs, cycles, distillation
             and averaging are not looked at.
         epochs: of each L step, above 0; it has a step of the descent at least.
-        warm_up: as many epochs as this many L steps have are made before the first fit, at least 0.
+        warm_up: epochs before the first fit, in one cycle, at least 0.
         steps: L steps under the constraint at most, at least 0.
         mu: weight of the constraint in the first of them, above 0; None for
-            `tenfold.train.constrained.neutral_mu` of its rates.
+            `tenfold.train.constrained.neutral_mu` of their rates.
         growth: what it is multiplied by after each, at least 1.
         multipliers: whether there are multipliers (augmented Lagrangian) or none (quadratic penalty).
         tolerance: ||w - Delta|| / ||w|| at which no further L step is made; 0 makes all.
@@ -85,7 +85,7 @@ class Learning:
 
     training: Training = field(default_factory=lambda: Training(rate=0.1, schedule="exp-cyclic"))
     epochs: float = 3
-    warm_up: int = 2
+    warm_up: int = 6
     steps: int = 4
     mu: float | None = None
     growth: float = 3.0

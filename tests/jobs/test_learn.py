@@ -39,7 +39,15 @@ OPTIONS = {
     "form": "chain",
     "precision": "float32",
 }
-QUICK = {"warm_up": 1, "steps": 2, "step_epochs": 1, "choices": 2, "epochs": 1, "mu": 0.1}
+QUICK = {
+    "warm_up": 1,
+    "steps": 2,
+    "step_epochs": 1,
+    "choices": 2,
+    "epochs": 1,
+    "mu": 0.1,
+    "recovery_steps": 0,
+}
 
 
 @pytest.fixture(scope="module")

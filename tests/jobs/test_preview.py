@@ -72,7 +72,7 @@ def test_learning_is_bounded_by_its_budget(sample: dict[str, object]) -> None:
     assert (found.macs[1], found.factorised) == (None, None)
     # 60 images, of which a fifth is held out, in batches of 16: three steps an epoch; a teacher answers as well
     # in the recovery
-    trained = ((3 + 2) * settings.step_epochs + 4) * 3
+    trained = (2 + 3 * settings.step_epochs + 4) * 3
     assert found.steps == round(trained + 4 / 3 * settings.recovery_steps)
 
 

@@ -89,7 +89,7 @@ def test_the_neutral_mu_leaves_one_part_in_e_of_a_distance(by: OptimiserName) ->
     net, centre, rates = network(), torch.full((2, 1, 3, 3), 0.2), [0.01] * 300
     torch.nn.init.constant_(net[0].bias, -1e3)  # all that the convolution gives is cut off
     before = float((net[0].weight - centre).detach().norm())
-    penalty = Penalty(neutral_mu(rates, pace(by, 0.9)), {"0": centre})
+    penalty = Penalty(neutral_mu([rates], pace(by, 0.9)), {"0": centre})
     steps(net, Stretch(rates, 0, penalty), replace(PLAIN, momentum=0.9, optimiser=by))
     after = float((net[0].weight - centre).detach().norm())
     # (1 + 1/300)^-300 is above 1/e by 1/600 of it.
@@ -104,18 +104,23 @@ def test_each_stretch_sees_other_images() -> None:
 
 
 @pytest.mark.parametrize("schedule", ["exp-cyclic", "cosine-cyclic", "one-cycle", "step"])
-def test_stretches_make_one_schedule(schedule: str) -> None:
-    made = stretch_rates(Training(rate=0.2, schedule=schedule), stretch=10, first=2, stretches=3)
+def test_stretches_make_one_schedule_after_the_cycle_of_the_warm_up(schedule: str) -> None:
+    made = stretch_rates(Training(rate=0.2, schedule=schedule), warm_up=20, stretch=10, stretches=3)
     assert [len(part) for part in made] == [20, 10, 10, 10]
-    every = rates(schedule, peak=0.2, steps=50, cycles=5, decayed=0.5)
-    assert tuple(rate for part in made for rate in part) == every
+    assert made[0] == rates("one-cycle", peak=0.2, steps=20)
+    every = rates(schedule, peak=0.2, steps=30, cycles=3, decayed=0.5)
+    assert tuple(rate for part in made[1:] for rate in part) == every
 
 
-def test_without_a_first_stretch_it_has_no_step() -> None:
-    made = stretch_rates(Training(rate=0.2, schedule="exp-cyclic"), stretch=10, first=0, stretches=2)
+def test_without_a_warm_up_it_has_no_step() -> None:
+    made = stretch_rates(Training(rate=0.2, schedule="exp-cyclic"), warm_up=0, stretch=10, stretches=2)
     assert [len(part) for part in made] == [0, 10, 10]
-    none = stretch_rates(Training(), stretch=10, first=0, stretches=0)
-    assert none == [()]
+    assert stretch_rates(Training(), warm_up=0, stretch=10, stretches=0) == [()]
+
+
+def test_the_neutral_mu_is_that_of_the_mean_stretch() -> None:
+    """Under one cycle over all of them the rates of the first are next to nothing."""
+    assert neutral_mu([[0.0, 0.01], [0.3, 0.09]], pace=2.0) == pytest.approx(1 / (2.0 * 0.2))
 
 
 def test_kernels_are_the_networks_own() -> None:

@@ -45,21 +45,22 @@ class LearnSettings(TrainingSettings):
         description="What the budget is multiplied by at the first choice; at the last by 1.",
     )
     warm_up: int = Field(
-        2, ge=0, description="L steps without a constraint before the first fit, for ranks to take shape."
+        6, ge=0, description="Epochs without a constraint before the first fit, for ranks to take shape."
     )
     steps: int = Field(4, ge=0, description="L steps under the constraint at most.")
     step_epochs: float = Field(3, gt=0, le=10_000, description="Epochs of each L step, or a part of one.")
     step_rate: float = Field(0.1, gt=0, le=10, description="Highest learning rate of the L steps.")
     step_schedule: ScheduleName = Field(
         "exp-cyclic",
-        description="Learning rate of the L steps together; a cyclic one has a cycle in each of them.",
+        description="Learning rate of the L steps together, after the one cycle of the warm-up; a cyclic one "
+        "has a cycle in each of them.",
     )
     mu: float | None = Field(
         None,
         gt=0,
         le=1e6,
-        description="Weight of the constraint in the first L step; else the one at which its learning rates "
-        "would draw the kernels e times nearer to chains, were there no loss.",
+        description="Weight of the constraint in the first L step; else the one at which an L step would draw "
+        "the kernels e times nearer to chains, were there no loss.",
     )
     growth: float = Field(3.0, ge=1, le=1000, description="What it is multiplied by after each of them.")
     multipliers: bool = Field(

@@ -123,7 +123,7 @@ def _steps(settings: CompressSettings | LearnSettings, images: int) -> list[tupl
     training = (_TEACHER if settings.distillation else 1.0) * settings.epochs * per_epoch
     recovery = float(settings.recovery_steps)
     if isinstance(settings, LearnSettings):
-        training += (settings.warm_up + settings.steps) * settings.step_epochs * per_epoch
+        training += (settings.warm_up + settings.steps * settings.step_epochs) * per_epoch
     elif settings.until == "plan":
         recovery, training = _searching(settings), 0.0
     else:

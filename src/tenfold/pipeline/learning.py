@@ -135,8 +135,8 @@ class _Learning:
         self._per_epoch = max(len(self._rest) // min(self.learning.training.batch_size, len(self._rest)), 1)
         self._rates = stretch_rates(
             self.learning.training,
+            warm_up=self.learning.warm_up * self._per_epoch,
             stretch=max(round(self.learning.epochs * self._per_epoch), 1),
-            first=self.learning.warm_up,
             stretches=self.learning.steps,
         )
         self._mu = self._first_mu()
@@ -155,7 +155,13 @@ class _Learning:
         apply_(made, state.fits)
         made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         mending = Mending(
-            made, replace(self.material, original=self._teacher()), checkpoint, team, self.session.progress, self.session.noted, self.history
+            made,
+            replace(self.material, original=self._teacher()),
+            checkpoint,
+            team,
+            self.session.progress,
+            self.session.noted,
+            self.history,
         )
         with watch.phase("recover"):
             mending.recover()
@@ -208,7 +214,7 @@ class _Learning:
         if self.learning.mu is not None:
             return self.learning.mu
         training, constrained = self.learning.training, self._rates[1:]
-        return neutral_mu(constrained[0], pace(training.optimiser, training.momentum)) if constrained else 1.0
+        return neutral_mu(constrained, pace(training.optimiser, training.momentum)) if constrained else 1.0
 
     def _kernels(self) -> Kernels:
         """Of the network as it is."""
@@ -315,9 +321,15 @@ class _Learning:
         return {f"{name}_accuracy": found.accuracy, f"{name}_loss": found.loss}
 
     def _epochs(self, number: int) -> float:
-        """Passes over the training images in all, up to the end of the training of the chains."""
+        """Passes over the training images in all, up to the end of the training of the chains.
+
+        Those of the recovery are over few images, without labels; they count as if they were over all.
+        """
         steps = sum(len(part) for part in self._rates[: number + 1])
-        return steps / self._per_epoch + self.material.options.training.epochs
+        options = self.material.options
+        together = min(options.recovery.batch_size, len(self.material.images))
+        recovered = options.recovery.steps * together / len(self._rest)
+        return steps / self._per_epoch + recovered + options.training.epochs
 
     def _measured(self, watch: Watch, state: LcState, mending: Mending) -> Report:
         """What there is to tell."""

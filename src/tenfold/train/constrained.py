@@ -43,30 +43,35 @@ class Stretch:
     penalty: Penalty
 
 
-def stretch_rates(settings: Training, *, stretch: int, first: int, stretches: int) -> list[tuple[float, ...]]:
-    """The rates of consecutive stretches, of which a cyclic schedule makes one cycle each.
+def stretch_rates(
+    settings: Training, *, warm_up: int, stretch: int, stretches: int
+) -> list[tuple[float, ...]]:
+    """The rates of a warm-up, which is one cycle, and of the stretches after it, which share a schedule.
 
-    The triangles of exp-cyclic end at half of the height they begin with.
+    A cyclic schedule has a cycle in each stretch; the triangles of exp-cyclic end at half of the height they
+    begin with.
 
     Args:
-        settings: schedule and highest rate.
-        stretch: steps of each stretch but the first.
-        first: stretches that the first one stands for: it has as many cycles, and may have no step.
-        stretches: after the first one.
+        settings: schedule of the stretches, and highest rate of all.
+        warm_up: steps before them, at least 0.
+        stretch: steps of each.
+        stretches: their number, at least 0.
 
     Returns:
-        1 + `stretches` tuples. Their join is the schedule over all steps together.
+        1 + `stretches` tuples.
 
     Example:
-        >>> made = stretch_rates(Training(schedule="constant", rate=0.1), stretch=2, first=2, stretches=1)
-        >>> [len(part) for part in made]
-        [4, 2]
+        >>> made = stretch_rates(Training(schedule="constant", rate=0.1), warm_up=3, stretch=2, stretches=2)
+        >>> [len(part) for part in made], made[-1]
+        ([3, 2, 2], (0.1, 0.1))
     """
-    cycles = first + stretches
-    steps = stretch * cycles
-    every = rates(settings.schedule, peak=settings.rate, steps=steps, cycles=max(cycles, 1), decayed=_DECAYED)
-    ends = [stretch * (first + number) for number in range(stretches + 1)]
-    return [every[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+    before = rates("one-cycle", peak=settings.rate, steps=warm_up)
+    cycles = max(stretches, 1)
+    together = rates(
+        settings.schedule, peak=settings.rate, steps=stretch * stretches, cycles=cycles, decayed=_DECAYED
+    )
+    begins = range(0, len(together), stretch)
+    return [before, *(together[begin : begin + stretch] for begin in begins)]
 
 
 def kernels_of(model: nn.Module, names: Sequence[str]) -> dict[str, Tensor]:
@@ -74,23 +79,23 @@ def kernels_of(model: nn.Module, names: Sequence[str]) -> dict[str, Tensor]:
     return {name: model.get_submodule(name).weight for name in names}  # type: ignore[misc]
 
 
-def neutral_mu(rates: Sequence[float], pace: float) -> float:
-    """The weight at which a stretch without a loss would draw its kernels e times nearer to the centres.
+def neutral_mu(stretches: Sequence[Sequence[float]], pace: float) -> float:
+    """The weight at which a stretch without a loss would, on average, draw its kernels e times nearer to the centres.
 
-        mu = 1 / (pace * sum of the rates)
+        mu = number of stretches / (pace * sum of all rates)
 
     for descent on mu/2 ||w - c||^2 alone leaves exp(-mu * pace * sum of rates) of the distance. So what mu
     means depends on none of schedule, optimiser and number of steps.
 
     Args:
-        rates: of its steps, at least one of them above 0.
+        stretches: the rates of the steps of each, at least one of them above 0.
         pace: of the optimiser, see `tenfold.train.optimisers.pace`.
 
     Example:
-        >>> neutral_mu([0.1, 0.1, 0.05], pace=10.0)
-        0.4
+        >>> neutral_mu([[0.1, 0.1], [0.05, 0.05]], pace=10.0)
+        0.6666666666666666
     """
-    return 1 / (pace * sum(rates))
+    return len(stretches) / (pace * sum(map(sum, stretches)))
 
 
 def learn_(
