@@ -70,8 +70,8 @@ def test_learning_is_bounded_by_its_budget(sample: dict[str, object]) -> None:
     before = found.params[0]
     assert found.params == (before, int(0.5 * before))
     assert (found.macs[1], found.factorised) == (None, None)
-    # 60 images, of which a fifth is held out, in batches of 16: three steps an epoch; a teacher answers as well
-    # in the recovery
+    # 60 images, of which a fifth is held out, in batches of 16: three steps an epoch. In the recovery a
+    # teacher answers as well.
     trained = (2 + 3 * settings.step_epochs + 4) * 3
     assert found.steps == round(trained + 4 / 3 * settings.recovery_steps)
 

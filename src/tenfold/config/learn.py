@@ -59,8 +59,8 @@ class LearnSettings(TrainingSettings):
         None,
         gt=0,
         le=1e6,
-        description="Weight of the constraint in the first L step; else the one at which an L step would draw "
-        "the kernels e times nearer to chains, were there no loss.",
+        description="Weight of the constraint in the first L step; else the one at which an L step would "
+        "draw the kernels e times nearer to chains, were there no loss.",
     )
     growth: float = Field(3.0, ge=1, le=1000, description="What it is multiplied by after each of them.")
     multipliers: bool = Field(

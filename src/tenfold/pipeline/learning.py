@@ -6,7 +6,7 @@ warm-up -> direct compression -> (L step -> C step, ranks chosen anew) ... -> ch
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,6 +33,7 @@ from tenfold.data.dataset import Splits, hold_out
 from tenfold.options import Options
 from tenfold.pipeline.choosing import Chooser, Chosen
 from tenfold.pipeline.kept import check_digest
+from tenfold.pipeline.learning_rows import named, told, tried
 from tenfold.pipeline.material import Material, material_of
 from tenfold.pipeline.measuring import Measuring, Watch, versions
 from tenfold.pipeline.mending import Mending
@@ -40,10 +41,8 @@ from tenfold.pipeline.planning import Survey, dtype_of, in_float32
 from tenfold.pipeline.session import Session
 from tenfold.pipeline.whole import Compressed
 from tenfold.runs.checkpoint import Checkpoint
-from tenfold.schemes.registry import get_scheme
-from tenfold.search.tried import Tried
 from tenfold.train.constrained import Stretch, kernels_of, learn_, neutral_mu, stretch_rates
-from tenfold.train.loop import Rollback, Row, Step, fill_, tensors_of
+from tenfold.train.loop import Step, fill_, tensors_of
 from tenfold.train.optimisers import pace
 from tenfold.train.recover import Recovery
 from tenfold.train.running import Running
@@ -145,24 +144,12 @@ class _Learning:
 
     def run(self) -> tuple[nn.Module, Plan, Report]:
         """Everything."""
-        checkpoint, team = self.session.checkpoint, self.session.team
         self.chooser.check(Survey(self._census, list(self._layers.values())))
-        watch = Watch(checkpoint)
+        watch = Watch(self.session.checkpoint)
         with watch.phase("learn"):
             state = self._learned()
         watch.keep()
-        made = copy.deepcopy(self._network)
-        apply_(made, state.fits)
-        made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        mending = Mending(
-            made,
-            replace(self.material, original=self._teacher()),
-            checkpoint,
-            team,
-            self.session.progress,
-            self.session.noted,
-            self.history,
-        )
+        mending = self._mending(state)
         with watch.phase("recover"):
             mending.recover()
         watch.keep()
@@ -171,7 +158,26 @@ class _Learning:
                 mending.train()
             watch.keep()
         self.history.append({"phase": "epochs", "total": self._epochs(state.number)})
-        return made, self._plan(state.fits), self._measured(watch, state, mending)
+        return mending.made, self._plan(state.fits), self._measured(watch, state, mending)
+
+    def _mending(self, state: LcState) -> Mending:
+        """The chains of the last fit, which learn from the best network that there was."""
+        made = copy.deepcopy(self._network)
+        apply_(made, state.fits)
+        made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        teacher = copy.deepcopy(self._network)
+        if self._best is not None:
+            fill_(teacher, self._best[1])
+        session = self.session
+        return Mending(
+            made,
+            replace(self.material, original=teacher.eval()),
+            session.checkpoint,
+            session.team,
+            session.progress,
+            session.noted,
+            self.history,
+        )
 
     def _learned(self) -> LcState:
         """All L and C steps."""
@@ -196,13 +202,6 @@ class _Learning:
                 self._after(after, state.mu)
                 state = after
         return state
-
-    def _teacher(self) -> nn.Module:
-        """What the chains learn from."""
-        teacher = copy.deepcopy(self._network)
-        if self._best is not None:
-            fill_(teacher, self._best[1])
-        return teacher.eval()
 
     def _settings(self, steps: int, tolerance: float) -> LcSettings:
         """Of a part of the LC steps."""
@@ -239,9 +238,9 @@ class _Learning:
         )
         total = sum(len(part) for part in self._rates)
         for row in rows:
-            for told in _told(number, before, row):
-                self.history.append(told)
-                self.session.noted(told)
+            for each in told(number, before, row):
+                self.history.append(each)
+                self.session.noted(each)
             if isinstance(row, Step):
                 self.session.progress("learn", before + row.step, total)
         return self._kernels()
@@ -304,10 +303,10 @@ class _Learning:
             "feasibility": state.feasibility,
             "params": counted.params,
             "macs": counted.macs,
-            "ranks": {name: _named(state.fits.get(name)) for name in self._layers},
+            "ranks": {name: named(state.fits.get(name)) for name in self._layers},
             "limits": chosen.limits if chosen else {},
             "weakening": chosen.weakening if chosen else None,
-            "trials": [_trial(trial) for trial in chosen.tried] if chosen else [],
+            "trials": [tried(trial) for trial in chosen.tried] if chosen else [],
             **self._judged("dense", copy.deepcopy(self._network)),
             **self._judged("compressed", made),
         }
@@ -367,36 +366,3 @@ class _Numbered:
     def save(self, state: Mapping[str, Any]) -> None:
         """Keep a state."""
         self.checkpoint.save(_L_STEP, {**state, "number": self.number})
-
-
-def _named(fitted: Fitted | None) -> dict[str, int]:
-    """The parts of a rank by name; none of a layer that is kept."""
-    if fitted is None:
-        return {}
-    return dict(zip(get_scheme(fitted.choice.scheme).rank_names, fitted.choice.rank, strict=True))
-
-
-def _trial(trial: Tried) -> dict[str, Any]:
-    """One plan that was tried, for the history."""
-    return {"origin": trial.origin, "loss": trial.loss, "accuracy": trial.accuracy, "costs": trial.costs}
-
-
-def _told(number: int, before: int, row: Row) -> Iterator[dict[str, Any]]:
-    """A row of the history for what an L step says; steps are counted over all of them."""
-    if isinstance(row, Step):
-        yield {
-            "phase": "l step",
-            "number": number,
-            "step": before + row.step,
-            "loss": row.loss,
-            "penalty": row.penalty,
-            "rate": row.rate,
-        }
-    elif isinstance(row, Rollback):
-        yield {
-            "phase": "l step rollback",
-            "number": number,
-            "step": before + row.step,
-            "rate": row.rate,
-            "cause": row.cause,
-        }

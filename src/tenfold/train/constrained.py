@@ -80,7 +80,7 @@ def kernels_of(model: nn.Module, names: Sequence[str]) -> dict[str, Tensor]:
 
 
 def neutral_mu(stretches: Sequence[Sequence[float]], pace: float) -> float:
-    """The weight at which a stretch without a loss would, on average, draw its kernels e times nearer to the centres.
+    """The weight at which a mean stretch without a loss would draw its kernels e times nearer to the centres.
 
         mu = number of stretches / (pace * sum of all rates)
 
