@@ -53,9 +53,10 @@ PARTS = {
 }
 OTHERS = ("dense", "same chains from scratch", "dense, then method A")
 PARTS_OF = ("resnet20", "small")
-PLAIN = ("--warm-up", "0", "--steps", "0", "--recovery-steps", "0", "--distillation", "0", "--rate", "0.1")
+PLAIN = ("--warm-up", "0", "--steps", "0", "--rate", "0.1")
 # Of chains that are fits of trained kernels.
 CHAINS = ("--distillation", "0.9", "--rate", "0.05", "--weight-decay", "1e-4", "--cycles", "1")
+CHAINS += ("--recovery-steps", "220")
 TIGHTENED = ("--warm-up", "0", "--steps", "4", "--step-rate", "0.05", "--growth", "2")
 RANKS = ("--choices", "1", "--generous", "1")
 METHOD_A = ("--method", "btd-bayes", "--trials", "16", "--trial-steps", "0")

@@ -72,6 +72,12 @@ class LearnSettings(TrainingSettings):
         le=1,
         description="Relative distance of weights and chains that ends the L steps; 0 for never.",
     )
+    recovery_steps: int = Field(
+        0,
+        ge=0,
+        description="Steps of a recovery without labels before the chains are trained, which matches the "
+        "logits of the best network of the L steps.",
+    )
     epochs: int = Field(12, ge=0, description="Epochs of training of the chains after the L steps.")
     rate: float = Field(0.1, gt=0, le=10, description="Highest learning rate of the training of the chains.")
     schedule: ScheduleName = Field(
