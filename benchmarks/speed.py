@@ -46,7 +46,7 @@ METHOD = ["--method", "btd-bayes", "--selector", "allocation"]
 MUON = ["--optimiser", "muon", "--rate", "0.05", "--weight-decay", "1e-4", "--cycles", "1"]
 CIFAR = {
     "resnet20 latency": ("resnet20", ["latency=0.55"], [*METHOD, *MUON, "--epochs", "10"]),
-    "resnet20 bytes": ("resnet20", ["params=0.22"], [*METHOD, *MUON, "--epochs", "10"]),
+    "resnet20 bytes": ("resnet20", ["params=0.245"], [*METHOD, *MUON, "--epochs", "10"]),
     "vgg16-bn latency": ("vgg16-bn", ["latency=0.3"], [*METHOD, *MUON, "--epochs", "4"]),
 }
 VGG = learning.Cell("vgg16-bn", 8, 0, [])
