@@ -56,12 +56,12 @@ def test_an_emptied_field_is_the_default_again():
 
 
 def test_what_only_another_method_has_is_kept_for_it():
-    form = Form({**COMPLETE, "recovery_steps": 11})
+    form = Form({**COMPLETE, "selector": "bayes", "trials": 11})
     form.set("method", "lc")
-    assert "recovery_steps" not in names(form)
+    assert "trials" not in names(form)
     assert form.settings() == LearnSettings.make(COMPLETE)
     form.set("method", "")
-    assert form.text("recovery_steps") == "11"
+    assert form.text("trials") == "11"
 
 
 def test_fields_that_do_not_apply_are_hidden():

@@ -48,7 +48,7 @@ class LearnSettings(TrainingSettings):
         6, ge=0, description="Epochs without a constraint before the first fit, for ranks to take shape."
     )
     steps: int = Field(4, ge=0, description="L steps under the constraint at most.")
-    step_epochs: float = Field(3, gt=0, le=10_000, description="Epochs of each L step, or a part of one.")
+    step_epochs: float = Field(3.0, gt=0, le=10_000, description="Epochs of each L step, or a part of one.")
     step_rate: float = Field(0.1, gt=0, le=10, description="Highest learning rate of the L steps.")
     step_schedule: ScheduleName = Field(
         "exp-cyclic",

@@ -92,8 +92,8 @@ def neutral_mu(stretches: Sequence[Sequence[float]], pace: float) -> float:
         pace: of the optimiser, see `tenfold.train.optimisers.pace`.
 
     Example:
-        >>> neutral_mu([[0.1, 0.1], [0.05, 0.05]], pace=10.0)
-        0.6666666666666666
+        >>> neutral_mu([[0.5, 0.25], [0.25, 0.0]], pace=10.0)
+        0.2
     """
     return len(stretches) / (pace * sum(map(sum, stretches)))
 
