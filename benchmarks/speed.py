@@ -117,7 +117,7 @@ def with_peers(model: nn.Module, plan: Plan) -> nn.Module:
 def cifar(name: str) -> dict:
     """A run under a budget, and for bytes its 8 bit file."""
     network, budget, options = CIFAR[name]
-    out = runs.folder("speed", f"cifar {name}")  # by the name of its result, as `compare.py time` looks for it
+    out = runs.folder("speed", f"cifar {name}")  # `compare.py time` looks for it there
     weights = VGG.trained() if network == VGG.network else None
     found = runs.compress(out, network, budget, 0, *options, weights=weights)
     if name.endswith("bytes"):
