@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Processes that run tests. Slow ones stay together with those of their file, which share what took long to make.
 JOBS ?= 2
-SLOW := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -rs
+SLOW := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -rs --durations=25 --durations-min=5
 
 # Tests compare bits, which depend on the number of threads; those that several processes run share the cores.
 test proofs slow reader: export OMP_NUM_THREADS := 1
