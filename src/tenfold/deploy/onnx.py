@@ -164,7 +164,9 @@ def shorten_names(path: Path) -> Path:
     """
     proto = onnx.load(path)
     graph = proto.graph
-    if any(attribute.HasField("g") or attribute.graphs for node in graph.node for attribute in node.attribute):
+    if any(
+        attribute.HasField("g") or attribute.graphs for node in graph.node for attribute in node.attribute
+    ):
         return path
     # an empty name is an input that is left out
     short = {"": ""} | {value.name: value.name for value in (*graph.input, *graph.output)}
