@@ -5,7 +5,7 @@
 
 peers: ResNet-20 by the same plan as chains and as tensorly-torch's factorised layers of equal rank, eager
 torch, in turns. cifar: fine-tuned runs of `tenfold compress` under a budget on latency, and `tenfold export
---int8` of one under a budget on parameters; VGG-16 is trained for 8 epochs first. imagenet: torchvision's
+--int8` of one under a budget on parameters; VGG-16 is trained for 4 epochs first. imagenet: torchvision's
 ResNet-50 and VGG-16 with random weights, 224x224, at 40 % of the MACs and the latency that this should give;
 needs torchvision, and the others tensorly-torch. All else on the machine must rest, but in the training of
 cifar (`--busy`) once the layers were timed; `compare.py time` then times the whole networks.
@@ -46,10 +46,10 @@ METHOD = ["--method", "btd-bayes", "--selector", "allocation"]
 MUON = ["--optimiser", "muon", "--rate", "0.05", "--weight-decay", "1e-4", "--cycles", "1"]
 CIFAR = {
     "resnet20 latency": ("resnet20", ["latency=0.55"], [*METHOD, *MUON, "--epochs", "10"]),
-    "resnet20 bytes": ("resnet20", ["params=0.245"], [*METHOD, *MUON, "--epochs", "10"]),
-    "vgg16-bn latency": ("vgg16-bn", ["latency=0.3"], [*METHOD, *MUON, "--epochs", "4"]),
+    "resnet20 bytes": ("resnet20", ["params=0.285"], [*METHOD, *MUON, "--epochs", "10"]),
+    "vgg16-bn latency": ("vgg16-bn", ["latency=0.3"], [*METHOD, *MUON, "--epochs", "2"]),
 }
-VGG = learning.Cell("vgg16-bn", 8, 0, [])
+VGG = learning.Cell("vgg16-bn", 4, 0, [])
 IMAGENET = {"resnet50": "resnet50", "vgg16-bn 224x224": "vgg16_bn"}
 SHARE, GAIN = 0.4, 0.85  # of the MACs, and of the ratio of MACs that the time should follow
 REPETITIONS = 100

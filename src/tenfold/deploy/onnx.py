@@ -19,7 +19,7 @@ from tenfold.core.errors import ExportError
 from tenfold.layers.answers import tensors
 from tenfold.layers.mode import in_mode
 
-__all__ = ["FORWARD_ERRORS", "OPSET", "export_onnx", "quiet", "shorten_names", "strip"]
+__all__ = ["FORWARD_ERRORS", "OPSET", "compact", "export_onnx", "quiet", "strip"]
 
 OPSET = 18  # what the exporter writes natively: nothing is converted afterwards
 _LARGEST_BYTES = 1_500_000_000  # protobuf ends at 2 GB
@@ -153,21 +153,39 @@ def _check_batch(proto: onnx.ModelProto) -> None:
             )
 
 
-def shorten_names(path: Path) -> Path:
-    """Rename the values inside a file in place, to 0, 1, 2, ... in base 16, and take the names off its nodes.
+def compact(path: Path) -> Path:
+    """Take out of a file, in place, what a runtime does not need: names, and attributes at their defaults.
 
-    In a network of a hundred small layers, names of 30 letters take more bytes than weights of one byte.
-    Inputs and outputs keep theirs. Files with graphs inside their nodes, which may use outer names, stay.
+    In a network of a hundred small layers these take more bytes than weights of one byte. Values inside are
+    renamed to 1, 2, 3, ... in base 16; inputs and outputs keep their names. Names stay in files with graphs
+    inside their nodes, which may use outer ones.
 
     Raises:
         RunError: the file cannot be written.
     """
     proto = onnx.load(path)
     graph = proto.graph
-    if any(
-        attribute.HasField("g") or attribute.graphs for node in graph.node for attribute in node.attribute
-    ):
-        return path
+    for node in graph.node:
+        if node.op_type == "Conv":
+            told = [attribute for attribute in node.attribute if not _by_default(attribute)]
+            del node.attribute[:]
+            node.attribute.extend(told)
+    if not any(part.HasField("g") or part.graphs for node in graph.node for part in node.attribute):
+        _shorten_names(graph)
+    return write_bytes(path, proto.SerializeToString(deterministic=True))
+
+
+def _by_default(attribute: onnx.AttributeProto) -> bool:
+    """Whether a convolution is the same without it; `kernel_shape` is that of its weights."""
+    fill = {"strides": 1, "dilations": 1, "pads": 0}
+    if attribute.name in fill:
+        return set(attribute.ints) <= {fill[attribute.name]}
+    plain = {"auto_pad": attribute.s in (b"", b"NOTSET"), "group": attribute.i == 1, "kernel_shape": True}
+    return plain.get(attribute.name, False)
+
+
+def _shorten_names(graph: onnx.GraphProto) -> None:
+    """Rename values, take the names off nodes, and initializers out that none of them uses."""
     # an empty name is an input that is left out
     short = {"": ""} | {value.name: value.name for value in (*graph.input, *graph.output)}
     for node in graph.node:
@@ -179,7 +197,6 @@ def shorten_names(path: Path) -> Path:
         tensor.name = short[tensor.name]
     del graph.initializer[:], graph.value_info[:]
     graph.initializer.extend(used)
-    return write_bytes(path, proto.SerializeToString(deterministic=True))
 
 
 def strip(message: Any) -> None:

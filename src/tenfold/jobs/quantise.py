@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tenfold.config import TrainingSettings, job_settings, read_toml
 from tenfold.core.atomic import write_text
 from tenfold.data.dataset import Dataset, Splits, calibration_and_held_out
-from tenfold.deploy.onnx import export_onnx, shorten_names
+from tenfold.deploy.onnx import compact, export_onnx
 from tenfold.deploy.quantise import Goal, Quantised, layers_of, quantise_gated
 from tenfold.deploy.runtime import session
 from tenfold.deploy.verify import latency_ms, runner, size_bytes
@@ -95,7 +95,7 @@ def quantise_run(run: Path, out: Path | None = None, progress: Progress = silent
         compressed = export_onnx(found.model, Path(folder) / "compressed.onnx", found.shape)
         progress("quantise", 0, 2)
         made = quantise_gated(compressed, path, images, _judge(held_out, data), goal=goal)
-        shorten_names(path)
+        compact(path)
         progress("quantise", 1, 2)
         files = {"compressed": compressed, "int8": path}
         if found.original is not None:
