@@ -161,27 +161,43 @@ def noise(folder: Path) -> None:
 
 
 def table(results: dict[str, dict]) -> str:
-    """The README's tables."""
-    lines = ["| network | parameters | MACs | times faster | accuracy |", "|---|---|---|---|---|"]
-    for name, row in results.items():
-        if name.startswith("peers"):
-            continue
-        accuracy = f"{row['original']:.2f} -> {row['accuracy']:.2f} %" if "accuracy" in row else "not trained"
-        params = row.get("ratio", row.get("params", math.nan))
-        macs = f"{row['macs']:.2f}x" if name.startswith("imagenet") else "-"
-        faster = runs.middle([row["latency"]], ".2f")
-        lines.append(f"| {name} | {params:.2f}x | {macs} | **{faster}x** | {accuracy} |")
-    lines += [
-        "",
-        "| ResNet-20, one plan, eager torch | original, ms | tensorly-torch, ms | tenfold, ms | |",
-    ]
-    lines += ["|---|---|---|---|---|"]
-    for name, row in results.items():
-        if name.startswith("peers"):
-            times = [row[kind]["median_ms"] for kind in ("original", "tensorly-torch", "tenfold")]
-            cells = " | ".join(f"{time:.2f}" for time in times)
-            lines.append(f"| {name.removeprefix('peers ')} | {cells} | **{times[1] / times[2]:.2f}x** |")
-    return "\n".join(lines)
+    """The README's tables: budgets on time, 8 bits, and peers."""
+    timed = {name: row for name, row in results.items() if not name.startswith("peers") and "int8" not in row}
+    small = {name: row["int8"] for name, row in results.items() if "int8" in row}
+    peers_of = {name.removeprefix("peers "): row for name, row in results.items() if name.startswith("peers")}
+    heads = ("network | parameters | MACs | times faster | accuracy", "network | bytes | fewer | accuracy")
+    peer = "ResNet-20, one plan, eager torch | original, ms | tensorly-torch, ms | tenfold, ms | "
+    parts = (
+        [*_head(heads[0]), *(_time_row(name, row) for name, row in timed.items())],
+        [*_head(heads[1]), *(_bytes_row(name, files) for name, files in small.items())] if small else [],
+        [*_head(peer), *(_peer_row(name, row) for name, row in peers_of.items())],
+    )
+    return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def _head(columns: str) -> tuple[str, str]:
+    """The first lines of a table."""
+    return f"| {columns} |", "|" + "---|" * (columns.count("|") + 1)
+
+
+def _time_row(name: str, row: dict) -> str:
+    accuracy = f"{row['original']:.2f} -> {row['accuracy']:.2f} %" if "accuracy" in row else "not trained"
+    params = row.get("ratio", row.get("params", math.nan))
+    macs = f"{row['macs']:.2f}" if name.startswith("imagenet") else f"{1 / row['macs_left']:.2f}"
+    return f"| {name} | {params:.2f}x | {macs}x | **{runs.middle([row['latency']], '.2f')}x** | {accuracy} |"
+
+
+def _bytes_row(name: str, files: dict[str, dict]) -> str:
+    """From the original in float32 to the compressed network in 8 bits."""
+    sizes = " -> ".join(f"{file['size_bytes']:,}" for file in files.values())
+    accuracies = " -> ".join(f"{file['accuracy']:.2f}" for file in files.values())
+    fewer = files["original"]["size_bytes"] / files["int8"]["size_bytes"]
+    return f"| {name} | {sizes} | **{fewer:.1f}x** | {accuracies} % |"
+
+
+def _peer_row(name: str, row: dict) -> str:
+    times = [row[kind]["median_ms"] for kind in ("original", "tensorly-torch", "tenfold")]
+    return f"| {name} | {' | '.join(f'{time:.2f}' for time in times)} | **{times[1] / times[2]:.2f}x** |"
 
 
 if __name__ == "__main__":
