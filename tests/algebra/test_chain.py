@@ -95,3 +95,10 @@ def test_what_is_no_chain_is_refused(stages, shapes, message):
 def test_number_of_weights_must_fit():
     with pytest.raises(ValueError, match="zip"):
         chain_kernel((Stage(2, 3),), [])
+
+
+def test_kernel_of_many_channels_takes_no_square_of_them():
+    stages = (Stage(1, 1 << 20), Stage(2, 1))  # an identity of so many would take 4 TB
+    kernel = chain_kernel(stages, [torch.ones(1, 1 << 20, 1, 1), torch.ones(2, 1, 1, 1)])
+    assert kernel.shape == (2, 1 << 20, 1, 1)
+    assert kernel.eq(1).all()

@@ -47,8 +47,8 @@ def chain_kernel(stages: Sequence[Stage], weights: Sequence[Tensor]) -> Tensor:
                 f"two stages of {stages} are longer than 1 on axis {axis}: their kernel is larger"
             )
     groups = _common_groups(stages)
-    composed = _identity(stages[0], groups, weights[0])
-    for stage, weight in zip(stages, weights, strict=True):
+    composed = _first(stages[0], weights[0], groups)
+    for stage, weight in zip(stages[1:], weights[1:], strict=True):
         composed = _followed_by(composed, weight, stage.groups // groups)
     return composed.flatten(0, 1)
 
@@ -63,10 +63,13 @@ def _common_groups(stages: Sequence[Stage]) -> int:
     return groups
 
 
-def _identity(stage: Stage, groups: int, like: Tensor) -> Tensor:
-    """The kernel that changes nothing, (groups, inp / groups, inp / groups, 1, 1)."""
-    eye = torch.eye(stage.inp // groups, dtype=like.dtype, device=like.device)
-    return eye.expand(groups, -1, -1)[..., None, None]
+def _first(stage: Stage, weight: Tensor, groups: int) -> Tensor:
+    """The kernel of the first stage, (groups, out / groups, inp / groups, kh, kw)."""
+    inner = stage.groups // groups
+    if inner == 1:  # the identity of a linear layer's 25,088 features would take 2.5 GB
+        return weight.unflatten(0, (groups, -1))
+    eye = torch.eye(stage.inp // groups, dtype=weight.dtype, device=weight.device)
+    return _followed_by(eye.expand(groups, -1, -1)[..., None, None], weight, inner)
 
 
 def _followed_by(kernel: Tensor, weight: Tensor, inner: int) -> Tensor:
