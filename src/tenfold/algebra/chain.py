@@ -67,7 +67,8 @@ def _first(stage: Stage, weight: Tensor, groups: int) -> Tensor:
     """The kernel of the first stage, (groups, out / groups, inp / groups, kh, kw)."""
     inner = stage.groups // groups
     if inner == 1:  # the identity of a linear layer's 25,088 features would take 2.5 GB
-        return weight.unflatten(0, (groups, -1))
+        split: Tensor = weight.unflatten(0, (groups, -1))
+        return split
     eye = torch.eye(stage.inp // groups, dtype=weight.dtype, device=weight.device)
     return _followed_by(eye.expand(groups, -1, -1)[..., None, None], weight, inner)
 
