@@ -42,6 +42,22 @@ def test_bfloat16_must_be_clearly_faster(monkeypatch, quick, slow):
     assert choose_execution(net, BATCH, form="chain").bfloat16 is slow
 
 
+@pytest.mark.parametrize(("first", "passes"), [(6.0, 1), (4.0, 3)])
+def test_bfloat16_without_instructions_for_it_is_tried_once(monkeypatch, first, passes):
+    now, casts = [0.0], []
+
+    def pass_(*_: object) -> None:
+        cast = torch.is_autocast_enabled("cpu")
+        casts.append(cast)
+        now[0] += first if cast and casts.count(True) == 1 else 0.5 if cast else 1.0
+
+    net = network()
+    net.register_forward_hook(pass_)
+    monkeypatch.setattr(under_test, "perf_counter", lambda: now[0])
+    assert choose_execution(net, BATCH, form="chain").bfloat16 is (passes > 1)
+    assert casts.count(True) == passes
+
+
 def test_the_backward_pass_counts_too_and_leaves_no_gradient(monkeypatch):
     now = [0.0]
 
