@@ -235,3 +235,28 @@ def test_a_plan_for_a_layer_that_is_not_there():
     with pytest.raises(PlanError, match=r"'cov' is no layer .* nearest is conv"):
         fit_plan([layer], Plan({"cov": Choice("svd", (2,))}))
     assert fit_plan([layer], Plan({"cov": None})) == {}
+
+
+@pytest.mark.parametrize("kernel", [(1, 1), (3, 3)])
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_a_fit_leaves_its_layer_as_it_was(kernel, diagonal):
+    """Kernels are large: whitening and residuals are computed in place, but of copies."""
+    spec = ConvSpec(4, 3, kernel)
+    out, inp = moment(4, 1), moment(3, 2)
+    metric = Metric.from_moments(out, inp.diagonal() if diagonal else inp, moment(kernel[0] ** 2, 3), kernel)
+    layer = Layer("conv", spec, SIZES, noise(*spec.shape), (metric,))
+    before = layer.weight.clone()
+    fitted = fit_layer(layer, Choice("svd", (2,)))
+    assert torch.equal(layer.weight, before)
+    change = before - chain_kernel(fitted.stages, fitted.weights)
+    assert fitted.rise == pytest.approx(metric.cost(change), rel=1e-12)
+    assert fitted.rise > 0
+
+
+def test_a_kernel_in_float32_is_fitted_in_float64():
+    layer = layer_of(SPEC)
+    rough = Layer(layer.name, layer.spec, SIZES, layer.weight.float(), layer.metrics)
+    exact = Layer(layer.name, layer.spec, SIZES, layer.weight.float().double(), layer.metrics)
+    one, other = (fit_layer(x, Choice("svd", (2,))) for x in (rough, exact))
+    assert (one.error, one.rise) == (other.error, other.rise)
+    assert all(torch.equal(a, b) for a, b in zip(one.weights, other.weights, strict=True))

@@ -26,7 +26,7 @@ def same(one: Metric, other: Metric) -> bool:
     )
 
 
-def test_kernels_are_the_weights_in_float64_with_four_modes():
+def test_kernels_are_copies_of_the_weights_with_four_modes():
     net = around("grouped")
     layers = layers_of(net, "plain")
     assert list(layers) == ["stem", "layer", "head"]
@@ -34,8 +34,10 @@ def test_kernels_are_the_weights_in_float64_with_four_modes():
     assert layers["head"].weight.shape == (3, 16, 1, 1)
     for name, layer in layers.items():
         weight = net.get_submodule(name).weight
-        assert layer.weight.dtype == torch.float64
-        assert torch.equal(layer.weight.flatten(), weight.double().flatten())
+        assert torch.equal(layer.weight.flatten(), weight.flatten())
+        assert layer.weight.data_ptr() != weight.data_ptr()
+        assert {kernel.dtype for kernel in layer.kernels()} == {torch.float64}
+        assert torch.equal(torch.cat(layer.kernels()).flatten(), weight.double().flatten())
         assert layer.sizes == census(net, IMAGES).layer(name).sizes
         assert len(layer.metrics) == layer.spec.groups
     assert layers["layer"].spec.groups == 2

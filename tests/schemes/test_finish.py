@@ -33,6 +33,15 @@ def test_finish_measures_before_it_casts():
     assert {w.dtype for w in half.weights} == {torch.float16}
 
 
+def test_error_by_parts_is_that_of_the_whole(monkeypatch):
+    weights = tuple(noise(*stage.shape, seed=n) for n, stage in enumerate(STAGES))
+    weight = noise(4, 3, 1, 2)
+    whole = finish(weight, STAGES, weights).error
+    monkeypatch.setattr("tenfold.schemes.finish._PART", 18)  # three outputs of six numbers
+    assert finish(weight, STAGES, weights).error == pytest.approx(whole, rel=1e-14)
+    assert finish(torch.zeros_like(weight), STAGES, weights).error > 1
+
+
 def test_finish_makes_weights_contiguous():
     weights = (noise(3, 2, 1, 1).transpose(0, 1), noise(2, 4, 1, 2).transpose(0, 1))
     assert all(w.is_contiguous() for w in finish(noise(4, 3, 1, 2), STAGES, weights).weights)

@@ -70,7 +70,7 @@ class Metric:
 
     def cost(self, change: Tensor) -> float:
         """Predicted rise 1/2 ||whiten(change)||^2 for a kernel's change (out, in, kh, kw); at least 0."""
-        return 0.5 * float(self.whiten(change).square().sum())
+        return 0.5 * float(self.whiten(change).square_().sum())
 
     def unwhiten_stage(self, weight: Tensor, *, first: bool, last: bool, separable: bool) -> Tensor:
         """Bring one stage (out, inp, kh, kw) of a chain fitted in whitened coordinates back.
@@ -97,7 +97,10 @@ class Metric:
         if out.dim() == inp.dim() == 2:
             weight = torch.einsum("oihw,ob,ic->bchw", weight, out, inp)
         else:
-            weight = _times(_times(weight, out, "o"), inp, "i")
+            weight = _times(weight, out, "o")
+            weight = _times(weight, inp, "i") if inp.dim() == 2 else weight.mul_(inp[:, None, None])
+        if weight.shape[2:] == (1, 1):  # in place, as above: a kernel of VGG-16 takes 0.8 GB
+            return weight.mul_(self.offsets[which][0, 0])
         if separable:
             return torch.einsum("oihw,ha,wb->oiab", weight, self.rows[which], self.columns[which])
         return (weight.flatten(2) @ self.offsets[which]).reshape(weight.shape)
@@ -124,7 +127,9 @@ def _times(weight: Tensor, root: Tensor, mode: str) -> Tensor:
     """A kernel (o, i, h, w) whose channels `mode` ("o" or "i") meet a root or the diagonal of one."""
     if root.dim() == 1:
         return torch.einsum(f"oihw,{mode}->oihw", weight, root)
-    return torch.einsum(f"oihw,{mode}b->{'oihw'.replace(mode, 'b')}", weight, root)
+    if mode == "o":  # as einsum, which would copy the kernel
+        return (root.T @ weight.flatten(1)).reshape(-1, *weight.shape[1:])
+    return torch.einsum("oihw,ib->obhw", weight, root)
 
 
 def _nearest_kronecker(offsets: Tensor, kernel: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -102,14 +102,27 @@ def fit_layer(
     scheme = get_scheme(choice.scheme)
     stages = _checked_stages(layer, scheme, choice)
     starts = _by_group(start, layer.spec.groups)
-    groups, outcome = [], ""
-    for kernel, metric, begin in zip(layer.kernels(), layer.metrics, starts, strict=True):
-        whitened = metric.whiten(kernel, separable=scheme.separable)
-        found = scheme.fit(whitened, choice.rank, start=begin, sweeps=sweeps, seed=seed)
-        groups.append(balance(stages, _unwhiten(scheme, metric, found.weights)))
+    parts, outcome = _fit_groups(layer, choice, stages, starts, sweeps=sweeps, seed=seed)
+    return _measured(layer, choice, repeat_groups(stages, layer.spec.groups), parts, outcome)
+
+
+def _fit_groups(
+    layer: Layer,
+    choice: Choice,
+    stages: tuple[Stage, ...],
+    starts: Sequence[Weights | None],
+    *,
+    sweeps: int,
+    seed: int,
+) -> tuple[Weights, str]:
+    """The weights of the whole chain, and how the last fit ended."""
+    scheme, groups, outcome = get_scheme(choice.scheme), [], ""
+    for group, start in enumerate(starts):
+        whitened = layer.metrics[group].whiten(layer.kernel(group), separable=scheme.separable)
+        found = scheme.fit(whitened, choice.rank, start=start, sweeps=sweeps, seed=seed)
+        groups.append(balance(stages, _unwhiten(scheme, layer.metrics[group], found.weights)))
         outcome = found.outcome.value
-    weights = tuple(torch.cat(parts) for parts in zip(*groups, strict=True))
-    return _measured(layer, choice, repeat_groups(stages, layer.spec.groups), weights, outcome)
+    return tuple(torch.cat(parts) for parts in zip(*groups, strict=True)), outcome
 
 
 def _by_group(start: Weights | None, groups: int) -> Sequence[Weights | None]:
@@ -184,8 +197,9 @@ def _measured(
     layer: Layer, choice: Choice, stages: tuple[Stage, ...], weights: Weights, outcome: str
 ) -> Fitted:
     """Both errors, on the kernel as it ships."""
-    change = layer.weight - chain_kernel(stages, weights).reshape(layer.weight.shape)
-    norm = float(layer.weight.norm())
+    change = layer.weight.to(torch.float64, copy=True)  # in place: it may be 0.8 GB
+    change -= chain_kernel(stages, weights).reshape(layer.weight.shape)
+    norm = float(layer.weight.norm(dtype=torch.float64))
     error = float(change.norm()) / norm if norm > 0 else float(change.norm())
     rise = sum(m.cost(part) for m, part in zip(layer.metrics, change.chunk(layer.spec.groups), strict=True))
     return Fitted(choice, stages, weights, error, rise, outcome)

@@ -1,4 +1,4 @@
-"""The layers of a network as the solvers want them: kernel in float64, and a metric."""
+"""The layers of a network as the solvers want them: a copy of the kernel, and a metric."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def prepare(
         metric: see `tenfold.core.names.MetricKind`.
 
     Returns:
-        Kernels and metrics on the CPU, in float64.
+        Kernels and metrics on the CPU; metrics in float64.
     """
     return [_layer(model, info, moments.get(info.name), metric) for info in census.factorisable]
 
@@ -37,7 +37,7 @@ def _layer(model: nn.Module, info: LayerInfo, found: Moments | None, metric: Met
     if info.spec is None:
         raise AssertionError(info)  # a factorisable layer has a spec
     weight: Tensor = model.get_submodule(info.name).weight  # type: ignore[assignment]
-    kernel = weight.detach().double().cpu().reshape(info.spec.shape)
+    kernel = weight.detach().cpu().clone().reshape(info.spec.shape)
     if metric == "plain" or found is None:
         metrics = (plain_metric(info.spec.group.shape),) * info.spec.groups
     else:

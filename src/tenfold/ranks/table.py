@@ -47,7 +47,7 @@ class Layer:
         name: qualified name.
         spec: its integers.
         sizes: (height, width) of its input, one entry a call.
-        weight: kernel (out, in // groups, kh, kw), float64.
+        weight: kernel (out, in // groups, kh, kw), in the network's dtype.
         metrics: one a group.
     """
 
@@ -57,9 +57,16 @@ class Layer:
     weight: Tensor
     metrics: tuple[Metric, ...]
 
+    def kernel(self, group: int) -> Tensor:
+        """The kernel of one group, (out / groups, in / groups, kh, kw), float64.
+
+        Made anew for each call: all of a VGG-16 take a gigabyte in float64.
+        """
+        return self.weight.chunk(self.spec.groups)[group].double()
+
     def kernels(self) -> tuple[Tensor, ...]:
-        """The kernel of each group, (out / groups, in / groups, kh, kw)."""
-        return self.weight.chunk(self.spec.groups)
+        """That of each group."""
+        return tuple(self.kernel(group) for group in range(self.spec.groups))
 
 
 @dataclass(frozen=True)
@@ -202,7 +209,7 @@ def _tasks(layer: Layer, scheme: str, *, aligned: bool) -> Iterator[_Task]:
     """The fits that `scheme` asks for on one layer."""
     group = layer.spec.group
     for candidate in candidates_of(scheme, pointwise=group.kernel == (1, 1)):
-        whitened = layer.metrics[0].whiten(layer.kernels()[0], separable=candidate.separable)
+        whitened = layer.metrics[0].whiten(layer.kernel(0), separable=candidate.separable)
         ladder = candidate.ladder(whitened)
         if aligned:
             ladder = aligned_ranks(candidate, group, ladder)
@@ -248,8 +255,8 @@ def _rises(task: _Task) -> dict[Rank, float]:
 def _whitened(task: _Task) -> tuple[Tensor, ...]:
     """The kernels of a task's layer in the metric its scheme can undo."""
     separable = get_scheme(task.scheme).separable
-    kernels = task.layer.kernels()
-    return tuple(m.whiten(k, separable=separable) for m, k in zip(task.layer.metrics, kernels, strict=True))
+    layer = task.layer
+    return tuple(m.whiten(layer.kernel(g), separable=separable) for g, m in enumerate(layer.metrics))
 
 
 def _sweeps(layer: Layer) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -14,13 +16,12 @@ from tenfold.schemes.base import Fit, Weights
 __all__ = ["finish", "relative_error"]
 
 _EXACT = 1e-12
+_PART = 1 << 23  # numbers, 64 MB in float64
 
 
 def relative_error(weight: Tensor, approximation: Tensor) -> float:
     """||W - W_hat|| / ||W||, Frobenius; 0 for a zero kernel that is met exactly."""
-    residual = float((weight - approximation).norm())
-    norm = float(weight.norm())
-    return residual / norm if norm > 0 else residual
+    return _relative(float((weight - approximation).norm()), weight)
 
 
 def finish(
@@ -32,6 +33,26 @@ def finish(
     outcome: Outcome = Outcome.DIRECT,
 ) -> Fit:
     """Measure a fit of `weight` made in float64, and cast it to the dtype and device of `weight`."""
-    error = relative_error(weight.double(), chain_kernel(stages, weights))
+    if weight.numel() <= _PART or stages[-1].groups > 1:
+        error = relative_error(weight.double(), chain_kernel(stages, weights))
+    else:
+        error = _error_by_parts(weight, stages, weights)
     cast = tuple(stage.to(weight).contiguous() for stage in weights)
     return Fit(cast, error, sweeps, Outcome.EXACT if error < _EXACT else outcome)
+
+
+def _error_by_parts(weight: Tensor, stages: Sequence[Stage], weights: Weights) -> float:
+    """The relative error, some outputs at a time: all of W_hat would take as much memory as W."""
+    rows = max(_PART // weight[0].numel(), 1)
+    residuals = []
+    for wanted, last in zip(weight.split(rows), weights[-1].split(rows), strict=True):
+        part = (*stages[:-1], replace(stages[-1], out=len(last)))
+        found = chain_kernel(part, (*weights[:-1], last))
+        residuals.append(float((wanted.double() - found).norm()))
+    return _relative(math.hypot(*residuals), weight)
+
+
+def _relative(residual: float, weight: Tensor) -> float:
+    """By the norm of the kernel, if that is not 0."""
+    norm = float(weight.norm())
+    return residual / norm if norm > 0 else residual
