@@ -68,6 +68,17 @@ def test_matrices_go_as_those_of_torch():
     assert float((weight - other).detach().abs().max()) < 3 * 0.01 * 1.5 * 15 / 256
 
 
+def test_half_precision_is_stepped_in_float32():
+    """The Gram matrix of five steps would be noise in bfloat16."""
+    rough = nn.Parameter(torch.randn(9, 4, generator=torch.Generator().manual_seed(1)).bfloat16())
+    exact = nn.Parameter(rough.detach().float())
+    for weight in (rough, exact):
+        slope = torch.randn(9, 4, generator=torch.Generator().manual_seed(2)).bfloat16()
+        weight.grad = slope.to(weight.dtype)
+        MuonAndSgd([weight], **SETTINGS).step()
+    assert torch.equal(rough, exact.bfloat16())
+
+
 def test_biases_and_scales_go_by_sgd():
     one, other = network(), network()
     stepped(one, MuonAndSgd(one.parameters(), **SETTINGS))

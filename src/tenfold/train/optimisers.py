@@ -91,14 +91,18 @@ class MuonAndSgd(torch.optim.Optimizer):
         """Share the parameters out.
 
         Args:
-            parameters: in float32.
+            parameters: those in less than float32 have their momentum in float32, and are stepped in it.
             rate: learning rate, above 0.
             momentum: of the SGD, in [0, 1).
             weight_decay: of both, at least 0.
         """
         super().__init__(parameters, {"lr": rate})
         every = self.param_groups[0]["params"]
-        self._means = {p: torch.zeros_like(p.detach().flatten(1)) for p in every if p.ndim > 1}
+        self._means = {
+            p: torch.zeros_like(p.detach().flatten(1), dtype=torch.promote_types(p.dtype, torch.float32))
+            for p in every
+            if p.ndim > 1
+        }
         self._decay = weight_decay
         others = [p for p in every if p.ndim <= 1]
         self._sgd = sgd(others, rate=rate, momentum=momentum, weight_decay=weight_decay) if others else None
@@ -109,7 +113,7 @@ class MuonAndSgd(torch.optim.Optimizer):
         rate = self.param_groups[0]["lr"]
         for weight, mean in self._means.items():
             if weight.grad is not None:
-                slope = weight.grad.flatten(1)
+                slope = weight.grad.flatten(1).to(mean.dtype)
                 mean.lerp_(slope, 1 - _MOMENTUM)
                 direction = orthogonal(slope.lerp(mean, _MOMENTUM)).view(weight.shape)
                 longer = math.sqrt(max(1.0, mean.shape[0] / mean.shape[1]))
