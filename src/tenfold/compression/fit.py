@@ -17,6 +17,7 @@ from tenfold.core.plan import Choice, Plan
 from tenfold.core.shapes import Stage, repeat_groups
 from tenfold.ranks.table import Layer
 from tenfold.schemes.base import Scheme, Weights
+from tenfold.schemes.finish import relative
 from tenfold.schemes.registry import get_scheme
 
 __all__ = ["Fitted", "balance", "fit_layer", "fit_plan"]
@@ -102,8 +103,8 @@ def fit_layer(
     scheme = get_scheme(choice.scheme)
     stages = _checked_stages(layer, scheme, choice)
     starts = _by_group(start, layer.spec.groups)
-    parts, outcome = _fit_groups(layer, choice, stages, starts, sweeps=sweeps, seed=seed)
-    return _measured(layer, choice, repeat_groups(stages, layer.spec.groups), parts, outcome)
+    weights, outcome = _fit_groups(layer, choice, stages, starts, sweeps=sweeps, seed=seed)
+    return _measured(layer, choice, repeat_groups(stages, layer.spec.groups), weights, outcome)
 
 
 def _fit_groups(
@@ -118,7 +119,7 @@ def _fit_groups(
     """The weights of the whole chain, and how the last fit ended."""
     scheme, groups, outcome = get_scheme(choice.scheme), [], ""
     for group, start in enumerate(starts):
-        whitened = layer.metrics[group].whiten(layer.kernel(group), separable=scheme.separable)
+        whitened = layer.whitened(group, separable=scheme.separable)
         found = scheme.fit(whitened, choice.rank, start=start, sweeps=sweeps, seed=seed)
         groups.append(balance(stages, _unwhiten(scheme, layer.metrics[group], found.weights)))
         outcome = found.outcome.value
@@ -199,7 +200,6 @@ def _measured(
     """Both errors, on the kernel as it ships."""
     change = layer.weight.to(torch.float64, copy=True)  # in place: it may be 0.8 GB
     change -= chain_kernel(stages, weights).reshape(layer.weight.shape)
-    norm = float(layer.weight.norm(dtype=torch.float64))
-    error = float(change.norm()) / norm if norm > 0 else float(change.norm())
+    error = relative(float(change.norm()), layer.weight)
     rise = sum(m.cost(part) for m, part in zip(layer.metrics, change.chunk(layer.spec.groups), strict=True))
     return Fitted(choice, stages, weights, error, rise, outcome)

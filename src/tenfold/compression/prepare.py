@@ -37,7 +37,7 @@ def _layer(model: nn.Module, info: LayerInfo, found: Moments | None, metric: Met
     if info.spec is None:
         raise AssertionError(info)  # a factorisable layer has a spec
     weight: Tensor = model.get_submodule(info.name).weight  # type: ignore[assignment]
-    kernel = weight.detach().cpu().clone().reshape(info.spec.shape)
+    kernel = weight.detach().to("cpu", copy=True).reshape(info.spec.shape)
     if metric == "plain" or found is None:
         metrics = (plain_metric(info.spec.group.shape),) * info.spec.groups
     else:

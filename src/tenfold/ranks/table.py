@@ -60,9 +60,13 @@ class Layer:
     def kernel(self, group: int) -> Tensor:
         """The kernel of one group, (out / groups, in / groups, kh, kw), float64.
 
-        Made anew for each call: all of a VGG-16 take a gigabyte in float64.
+        Not kept, since all of a VGG-16 take a gigabyte in float64; of a float64 layer it is a view.
         """
         return self.weight.chunk(self.spec.groups)[group].double()
+
+    def whitened(self, group: int, *, separable: bool) -> Tensor:
+        """That kernel in the metric which a scheme can undo that is `separable` or not."""
+        return self.metrics[group].whiten(self.kernel(group), separable=separable)
 
     def kernels(self) -> tuple[Tensor, ...]:
         """That of each group."""
@@ -209,8 +213,7 @@ def _tasks(layer: Layer, scheme: str, *, aligned: bool) -> Iterator[_Task]:
     """The fits that `scheme` asks for on one layer."""
     group = layer.spec.group
     for candidate in candidates_of(scheme, pointwise=group.kernel == (1, 1)):
-        whitened = layer.metrics[0].whiten(layer.kernel(0), separable=candidate.separable)
-        ladder = candidate.ladder(whitened)
+        ladder = candidate.ladder(layer.whitened(0, separable=candidate.separable))
         if aligned:
             ladder = aligned_ranks(candidate, group, ladder)
         ranks = tuple(rank for rank in ladder if _saves(layer, candidate, rank))
@@ -255,8 +258,7 @@ def _rises(task: _Task) -> dict[Rank, float]:
 def _whitened(task: _Task) -> tuple[Tensor, ...]:
     """The kernels of a task's layer in the metric its scheme can undo."""
     separable = get_scheme(task.scheme).separable
-    layer = task.layer
-    return tuple(m.whiten(layer.kernel(g), separable=separable) for g, m in enumerate(layer.metrics))
+    return tuple(task.layer.whitened(group, separable=separable) for group in range(task.layer.spec.groups))
 
 
 def _sweeps(layer: Layer) -> int:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from tenfold.algebra.chain import chain_kernel
@@ -13,15 +14,21 @@ from tenfold.core.outcome import Outcome
 from tenfold.core.shapes import Stage
 from tenfold.schemes.base import Fit, Weights
 
-__all__ = ["finish", "relative_error"]
+__all__ = ["finish", "relative", "relative_error"]
 
 _EXACT = 1e-12
 _PART = 1 << 23  # numbers, 64 MB in float64
 
 
+def relative(residual: float, weight: Tensor) -> float:
+    """A residual's norm by that of the kernel, in float64; as it is for a zero kernel."""
+    norm = float(weight.norm(dtype=torch.float64))
+    return residual / norm if norm > 0 else residual
+
+
 def relative_error(weight: Tensor, approximation: Tensor) -> float:
     """||W - W_hat|| / ||W||, Frobenius; 0 for a zero kernel that is met exactly."""
-    return _relative(float((weight - approximation).norm()), weight)
+    return relative(float((weight - approximation).norm()), weight)
 
 
 def finish(
@@ -49,10 +56,4 @@ def _error_by_parts(weight: Tensor, stages: Sequence[Stage], weights: Weights) -
         part = (*stages[:-1], replace(stages[-1], out=len(last)))
         found = chain_kernel(part, (*weights[:-1], last))
         residuals.append(float((wanted.double() - found).norm()))
-    return _relative(math.hypot(*residuals), weight)
-
-
-def _relative(residual: float, weight: Tensor) -> float:
-    """By the norm of the kernel, if that is not 0."""
-    norm = float(weight.norm())
-    return residual / norm if norm > 0 else residual
+    return relative(math.hypot(*residuals), weight)
