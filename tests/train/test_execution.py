@@ -4,12 +4,19 @@ import pytest
 import torch
 from torch import nn
 
+from tenfold.compression.rebuilt import Rebuilt
 from tenfold.core.shapes import ConvSpec, Stage
 from tenfold.layers.chain import build_chain
 from tenfold.train import execution as under_test
 from tenfold.train.execution import Execution, choose_execution, executed
 
 BATCH = torch.ones(2, 2, 5, 5)
+
+
+@pytest.fixture(autouse=True)
+def instructions_for_bfloat16(monkeypatch):
+    """Whatever processor this is, bfloat16 is worth trying."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": True})
 
 
 def network() -> nn.Sequential:
@@ -42,20 +49,13 @@ def test_bfloat16_must_be_clearly_faster(monkeypatch, quick, slow):
     assert choose_execution(net, BATCH, form="chain").bfloat16 is slow
 
 
-@pytest.mark.parametrize(("first", "passes"), [(6.0, 1), (4.0, 3)])
-def test_bfloat16_without_instructions_for_it_is_tried_once(monkeypatch, first, passes):
-    now, casts = [0.0], []
-
-    def pass_(*_: object) -> None:
-        cast = torch.is_autocast_enabled("cpu")
-        casts.append(cast)
-        now[0] += first if cast and casts.count(True) == 1 else 0.5 if cast else 1.0
-
-    net = network()
-    net.register_forward_hook(pass_)
-    monkeypatch.setattr(under_test, "perf_counter", lambda: now[0])
-    assert choose_execution(net, BATCH, form="chain").bfloat16 is (passes > 1)
-    assert casts.count(True) == passes
+def test_bfloat16_is_not_tried_where_the_processor_has_no_instructions_for_it(monkeypatch):
+    net, casts = network(), []
+    net.register_forward_hook(lambda *_: casts.append(torch.is_autocast_enabled("cpu")))
+    found = {"avx2": True, "avx512_bf16": False, "amx_bf16": False}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
+    assert not choose_execution(net, BATCH, form="chain").bfloat16
+    assert casts == []
 
 
 def test_the_backward_pass_counts_too_and_leaves_no_gradient(monkeypatch):
@@ -71,6 +71,17 @@ def test_the_backward_pass_counts_too_and_leaves_no_gradient(monkeypatch):
     monkeypatch.setattr(under_test, "perf_counter", lambda: now[0])
     assert not choose_execution(net, BATCH, form="chain").bfloat16
     assert all(parameter.grad is None and not parameter.requires_grad for parameter in net.parameters())
+
+
+def test_linear_chains_stay_chains_while_the_precision_is_timed(monkeypatch):
+    spec, stages = ConvSpec(2, 4, linear=True), (Stage(1, 4), Stage(2, 1))
+    head = build_chain(spec, stages, tuple(torch.ones(stage.shape) for stage in stages), None)
+    net = nn.Sequential(network(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
+    seen = []
+    net.register_forward_hook(lambda held, *_: seen.append((type(held[0][0]), type(held[3]))))
+    monkeypatch.setattr(under_test, "faster_rebuilt", lambda *_args, **_options: [])
+    choose_execution(net, BATCH)
+    assert set(seen) == {(Rebuilt, nn.Sequential)}
 
 
 def test_a_network_of_several_answers_is_timed_too():

@@ -20,7 +20,7 @@ from tenfold.layers.chain import chain_spec, chain_weights, is_chain
 from tenfold.layers.mode import in_mode
 from tenfold.layers.surgery import replace_
 
-__all__ = ["Rebuilt", "chains", "faster_rebuilt", "rebuilt"]
+__all__ = ["Rebuilt", "chains", "convolution_chains", "faster_rebuilt", "rebuilt"]
 
 
 class Rebuilt(nn.Module):
@@ -65,6 +65,14 @@ def chains(model: nn.Module) -> dict[str, nn.Sequential]:
     return {name: module for name, module in found if name and is_chain(module) and _can_rebuild(module)}
 
 
+def convolution_chains(model: nn.Module) -> dict[str, nn.Sequential]:
+    """The chains that the rebuilt form may speed up.
+
+    Not the linear ones: without groups nothing but MACs counts, and a layer's own are more than its chain's.
+    """
+    return {name: chain for name, chain in chains(model).items() if not chain_spec(chain)[0].linear}
+
+
 def _can_rebuild(chain: nn.Sequential) -> bool:
     """Whether one functional call does it: not for "same" padding in a padding mode other than zeros."""
     spec, _ = chain_spec(chain)
@@ -89,9 +97,9 @@ def rebuilt(model: nn.Module, names: Iterable[str]) -> Iterator[nn.Module]:
 def faster_rebuilt(
     model: nn.Module, images: Tensor, *, repetitions: int = 2, bfloat16: bool = False
 ) -> list[str]:
-    """The chains that compute a training step faster in the rebuilt form.
+    """The chains that compute a training step faster in the rebuilt form, of `convolution_chains`.
 
-    Each chain is timed alone, forward and backward, on what it is given when the network sees `images`.
+    Each is timed alone, forward and backward, on what it is given when the network sees `images`.
     Chains of equal shape are timed once.
 
     Args:
@@ -103,7 +111,7 @@ def faster_rebuilt(
     Returns:
         Names of the chains to rebuild.
     """
-    every = chains(model)
+    every = convolution_chains(model)
     known: dict[object, bool] = {}
     faster = []
     with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=bfloat16):

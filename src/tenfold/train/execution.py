@@ -14,7 +14,7 @@ from time import perf_counter
 import torch
 from torch import Tensor, nn
 
-from tenfold.compression.rebuilt import chains, faster_rebuilt, rebuilt
+from tenfold.compression.rebuilt import chains, convolution_chains, faster_rebuilt, rebuilt
 from tenfold.core.atomic import write_text
 from tenfold.core.errors import RunError
 from tenfold.core.names import FormName, PrecisionName
@@ -25,7 +25,6 @@ __all__ = ["Execution", "choose_execution", "executed"]
 
 _TIMED_IMAGES = 32  # tell enough
 _CLEARLY = 0.8  # rounding is worth it only for a clear gain
-_HOPELESS, _LONG = 5, 1.0  # times as slow, and in seconds: what no warming up takes
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def _timed(model: nn.Module, batch: Tensor, form: FormName, precision: Precision
     """Time what is not asked for: the precision first, for one form may gain more from it than the other."""
     batch = batch[:_TIMED_IMAGES]
     if precision == "timed":
-        with rebuilt(model, () if form == "chain" else chains(model)):
+        with rebuilt(model, () if form == "chain" else convolution_chains(model)):
             cast = _bfloat16_is_faster(model, batch)
     else:
         cast = precision == "bfloat16"
@@ -133,9 +132,10 @@ def _bfloat16_is_faster(model: nn.Module, batch: Tensor) -> bool:
     """Time two passes in each precision, after one that warms up.
 
     Forward and backward: on a processor with AVX-512 BF16 but no AMX the forward pass of a ResNet-20 of block
-    terms takes 0.65 of the time of float32, both together 1.1. Without instructions for bfloat16 it takes
-    tens of times longer, minutes for a VGG-16 at 224x224: then the pass that warms up is the only one.
+    terms takes 0.65 of the time of float32, both together 1.1.
     """
+    if not _has_bfloat16(batch.device):
+        return False
 
     def seconds(cast: bool) -> float:
         begin = perf_counter()
@@ -147,8 +147,16 @@ def _bfloat16_is_faster(model: nn.Module, batch: Tensor) -> bool:
     # Inference mode of batch norms: timing must not touch the running statistics.
     with _trainable(model), in_mode(model, training=False):
         wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        seconds(False)
-        plain = min(seconds(False), seconds(False))
-        if seconds(True) > max(_HOPELESS * plain, _LONG):
-            return False
-        return min(seconds(True), seconds(True)) < _CLEARLY * plain
+        plain, quick = (min([seconds(cast) for _ in range(3)][1:]) for cast in (False, True))
+    return quick < _CLEARLY * plain
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    """Whether it has instructions for bfloat16; any device but a processor is taken to.
+
+    A processor that has none takes tens of times longer than in float32, minutes for one pass of a VGG-16 at
+    224x224.
+    """
+    if device.type != "cpu":
+        return True
+    return any(found for name, found in torch.cpu.get_capabilities().items() if "bf16" in name)
