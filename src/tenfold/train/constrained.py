@@ -16,7 +16,7 @@ from tenfold.data.dataset import Dataset, Preprocessing
 from tenfold.train.batches import Augmentation, Batches
 from tenfold.train.execution import choose_execution, executed
 from tenfold.train.loop import Descent, Loop, Loss, Row
-from tenfold.train.optimisers import optimiser, pace
+from tenfold.train.optimisers import pace
 from tenfold.train.running import Running
 from tenfold.train.schedules import rates
 from tenfold.train.supervised import Training
@@ -156,13 +156,7 @@ def learn_(
             return Loss(found, found, penalty(kernels))
 
         descent = Descent(stretch.rates, clip=_CLIP, floor=math.log(len(data.classes)))
-        steps_by = optimiser(
-            settings.optimiser,
-            model.parameters(),
-            rate=settings.rate,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-        )
+        steps_by = settings.stepper(model)
         weight = penalty.mu * pace(settings.optimiser, settings.momentum)
         steps_by.register_step_post_hook(
             lambda by, *_: _draw_(kernels, penalty, weight * by.param_groups[0]["lr"])

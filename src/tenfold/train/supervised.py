@@ -67,6 +67,16 @@ class Training:
     form: FormName = "timed"
     precision: PrecisionName = "timed"
 
+    def stepper(self, model: nn.Module) -> torch.optim.Optimizer:
+        """The optimiser, for all parameters of `model`."""
+        return optimiser(
+            self.optimiser,
+            model.parameters(),
+            rate=self.rate,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+        )
+
 
 def train_(
     model: nn.Module,
@@ -118,12 +128,8 @@ def train_(
         stack.enter_context(synchronised(model, running.team))
 
         def loss(step: int) -> Loss:
-            images, places = batches.at(step)
-            labels = functional.one_hot(data.labels[places], len(data.classes)).to(images)
-            if settings.mixed:
-                source = generator(running.seed + BLENDS, step)
-                images, labels = blended((images, labels), settings.mixed, source)
-            batch, labels = map(running.team.share, (images, labels))
+            both = _labelled(batches, data, step, settings.mixed, running.seed)
+            batch, labels = map(running.team.share, both)
             with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=execution.bfloat16):
                 found = _loss(model, teacher, batch, labels, settings)
             return Loss(found, found)
@@ -135,14 +141,16 @@ def train_(
             averaging=settings.averaging,
             ends=cycle_ends(steps, settings.cycles),
         )
-        steps_by = optimiser(
-            settings.optimiser,
-            model.parameters(),
-            rate=settings.rate,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-        )
-        yield from Loop(model, steps_by, loss, descent, running).run()
+        yield from Loop(model, settings.stepper(model), loss, descent, running).run()
+
+
+def _labelled(batches: Batches, data: Dataset, step: int, mixed: float, seed: int) -> tuple[Tensor, Tensor]:
+    """The images of a step and their labels (n, classes), a share of both blended."""
+    images, places = batches.at(step)
+    labels = functional.one_hot(data.labels[places], len(data.classes)).to(images)
+    if mixed:
+        images, labels = blended((images, labels), mixed, generator(seed + BLENDS, step))
+    return images, labels
 
 
 def _loss(
