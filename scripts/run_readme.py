@@ -1,11 +1,11 @@
 """Every command of README and quick start, copied from there and run.
 
-    python scripts/run_readme.py FOLDER [--only TEXT]
+    python scripts/run_readme.py FOLDER [--only TEXT] [--but TEXT]
 
 FOLDER is made, and is where the commands run. What they name is put there first: a zip file of a few random
 images for cifar10.zip, random weights for the checkpoint. Commands are run as they stand, with options behind
 them that make them short (`SHORTER`). What sets up an environment or needs a display is not run (`NOT_RUN`).
-Ends with 1 if a command fails.
+Says how long each took, and ends with 1 if one fails.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 import zipfile
 from io import BytesIO
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ from safetensors.torch import save_file
 
 import tenfold
 
-__all__ = ["NOT_RUN", "PAGES", "SHORTER", "commands", "stand_ins"]
+__all__ = ["NOT_RUN", "PAGES", "SHORTER", "commands", "run", "shortened", "stand_ins"]
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "docs" / "quick-start.md")
@@ -101,7 +102,10 @@ def run(command: str, folder: Path) -> bool:
         given = "import tenfold\nmodel = tenfold.build('small', classes=10)\n"
         words = [sys.executable, "-c", given + command]
     print(f"$ {words[-1] if words[0] == 'bash' else command}", flush=True)
-    return subprocess.run(words, cwd=folder, env=environment, check=False).returncode == 0
+    begin = perf_counter()
+    code = subprocess.run(words, cwd=folder, env=environment, check=False).returncode
+    print(f"[{perf_counter() - begin:.0f} s]", flush=True)
+    return code == 0
 
 
 def main() -> None:
@@ -111,13 +115,14 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", default="", help="run commands that contain this")
+    parser.add_argument("--but", help="run none that contain this")
     arguments = parser.parse_args()
     arguments.folder.mkdir()
     stand_ins(arguments.folder)
     failed = []
     for page in PAGES:
         for command in commands(page.read_text()):
-            if command.startswith(NOT_RUN):
+            if command.startswith(NOT_RUN) or (arguments.but and arguments.but in command):
                 print(f"not run here: {command}", flush=True)
             elif arguments.only in command and not run(command, arguments.folder):
                 failed.append(f"{page.name}: {command}")

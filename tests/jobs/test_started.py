@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from tenfold.core.errors import InterruptedRunError, RunError, TenfoldError
-from tenfold.jobs.started import free_run, gone_on_with, started, threads
+from tenfold.jobs.started import alone_in, free_run, gone_on_with, started, threads
 from tenfold.runs.checkpoint import Checkpoint
 from tenfold.runs.directory import RunDirectory
 
@@ -62,6 +64,48 @@ def test_a_run_that_is_gone_on_with_stays(tmp_path: Path) -> None:
     with pytest.raises(RunError), gone_on_with(run):
         raise RunError("no")
     assert run.path.is_dir()
+
+
+def test_two_processes_do_not_work_in_one_run(tmp_path: Path) -> None:
+    with started(tmp_path / "run") as run:
+        run.job.write_text('arch = "small"\ndata = "digits"\nbudget = { params = 0.5 }\n')
+        assert run.lock.is_file()
+        command = [sys.executable, "-m", "tenfold", "resume", str(run.path)]
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert made.returncode == 2
+        assert " ".join(made.stderr.split()) == (
+            f"error: cannot go on with {run.path}: another process works in it; wait for its end, or stop it"
+        )
+        with pytest.raises(RunError, match="another process works in it"), alone_in(run):
+            pass
+        assert run.lock.is_file()
+    assert not run.lock.exists()
+    with alone_in(run):
+        assert run.lock.is_file()
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path / "run")
+    code = """if True:
+        import os, sys
+        from tenfold.jobs.started import alone_in
+        from tenfold.runs.directory import RunDirectory
+        with alone_in(RunDirectory(sys.argv[1])):
+            os._exit(9)
+    """
+    assert subprocess.run([sys.executable, "-c", code, run.path], check=False).returncode == 9
+    assert run.lock.is_file()
+    with alone_in(run):
+        pass
+    assert not run.lock.exists()
+
+
+def test_a_folder_that_takes_no_lock_is_left_to_what_is_written_first(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path / "run")
+    run.lock.mkdir()
+    with alone_in(run):
+        run.append_event({})
+    assert run.events_file.is_file()
 
 
 def test_leaves_what_others_put_beside_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tenfold.jobs.events import noted, recorded
 from tenfold.jobs.learn import carry_out
 from tenfold.jobs.network import check_names, check_plan, filled_in, options_of
 from tenfold.jobs.search_record import search_text
-from tenfold.jobs.started import free_run, gone_on_with, started, threads
+from tenfold.jobs.started import alone_in, free_run, gone_on_with, started, threads
 from tenfold.layers.census import Census
 from tenfold.options import Options, Progress, silent
 from tenfold.pipeline import Compressed, Searched, Session, compress, search_plan
@@ -67,7 +68,8 @@ def resume(path: Path, progress: Progress = silent) -> RunDirectory | None:
         The finished run; None in all processes that `torchrun` started but the first.
 
     Raises:
-        RunError: there is no such run, or it was stopped before its settings were written.
+        RunError: there is no such run, it was stopped before its settings were written, or another process
+            works in it.
         TenfoldError: as `run`.
     """
     directory = RunDirectory.open(path)
@@ -77,7 +79,12 @@ def resume(path: Path, progress: Progress = silent) -> RunDirectory | None:
             "start the job again"
         )
     settings = job_settings({**read_toml(directory.job), "out": path.absolute()})
-    with joined() as team, threads(settings.threads), gone_on_with(directory):
+    with ExitStack() as stack:
+        team = stack.enter_context(joined())
+        if team.rank == 0:
+            stack.enter_context(alone_in(directory))
+        stack.enter_context(threads(settings.threads))
+        stack.enter_context(gone_on_with(directory))
         if team.rank == 0:
             remove_leftovers(directory.path)
         if directory.report.is_file():

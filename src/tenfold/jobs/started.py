@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
-from tenfold.core.errors import InterruptedRunError, TenfoldError
+from tenfold.core.errors import InterruptedRunError, RunError, TenfoldError
 from tenfold.runs.directory import RunDirectory
 
-__all__ = ["free_run", "gone_on_with", "started", "threads"]
+__all__ = ["alone_in", "free_run", "gone_on_with", "started", "threads"]
 
 
 def free_run(name: str) -> Path:
@@ -32,20 +33,21 @@ def started(out: Path) -> Iterator[RunDirectory]:
     from, neither it nor a folder made for it is left. Later it stays, and the error says how to go on.
 
     Raises:
-        RunError: `out` exists and is not an empty folder, or cannot be made.
+        RunError: `out` exists and is not an empty folder, cannot be made, or another process works in it.
         InterruptedRunError: Ctrl-C.
     """
     missing = [folder for folder in out.absolute().parents if not folder.exists()]
     run = RunDirectory.create(out)
-    try:
-        with gone_on_with(run):
-            yield run
-    except BaseException:
-        if not run.resumable:
-            shutil.rmtree(out, ignore_errors=True)
-            for folder in missing:  # innermost first
-                _remove_empty(folder)
-        raise
+    with alone_in(run):
+        try:
+            with gone_on_with(run):
+                yield run
+        except BaseException:
+            if not run.resumable:
+                shutil.rmtree(out, ignore_errors=True)
+                for folder in missing:  # innermost first
+                    _remove_empty(folder)
+            raise
 
 
 @contextmanager
@@ -64,6 +66,35 @@ def gone_on_with(run: RunDirectory) -> Iterator[None]:
     except TenfoldError as error:
         error.resumable = run.path if run.resumable else None
         raise
+
+
+@contextmanager
+def alone_in(run: RunDirectory) -> Iterator[None]:
+    """Let no other process work in the run meanwhile; the system forgets a process that was killed.
+
+    Raises:
+        RunError: one does already.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(FileLock(run.lock, timeout=0))
+            stack.callback(_remove_held, run.lock)
+        except Timeout:
+            raise RunError(
+                f"cannot go on with {run.path}: another process works in it; wait for its end, or stop it"
+            ) from None
+        except (OSError, NotImplementedError):
+            pass  # no locks here; where nothing can be written, what is written first says so
+        yield
+
+
+def _remove_held(lock: Path) -> None:
+    """Remove the file of a lock before it is released: whoever opened it meanwhile sees that it is gone.
+
+    Windows does not remove what is open; there the lock does it itself.
+    """
+    with suppress(OSError):
+        lock.unlink()
 
 
 @contextmanager

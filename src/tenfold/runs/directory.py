@@ -149,6 +149,11 @@ class RunDirectory:
         return self.path / "checkpoint"
 
     @property
+    def lock(self) -> Path:
+        """There while a process works in the folder."""
+        return self.path / ".lock"
+
+    @property
     def resumable(self) -> bool:
         """Whether something was computed that another process can go on from."""
         return self.job.is_file() and (self.study.is_file() or any(self.checkpoint.glob("*.pt")))
