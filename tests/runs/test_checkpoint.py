@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,57 @@ def test_nothing_is_kept_without_a_folder_or_by_a_reader(tmp_path: Path) -> None
     assert none.load("a") is None
     Checkpoint(tmp_path / "c", writes=False).save("a", {"x": 1})
     assert not (tmp_path / "c").exists()
+
+
+FULL = """if True:
+    import resource, signal, sys, torch
+    from pathlib import Path
+    from tenfold.core.errors import RunError
+    from tenfold.runs.checkpoint import Checkpoint
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+    try:
+        Checkpoint(Path(sys.argv[1])).save("training", {"large": torch.zeros(100_000)})
+    except RunError as error:
+        print(error)
+"""
+LARGE = """if True:
+    import resource, sys, torch
+    from pathlib import Path
+    from tenfold.runs.checkpoint import Checkpoint
+    checkpoint = Checkpoint(Path(sys.argv[1]))
+    checkpoint.save("first", {"x": torch.zeros(1)})  # whatever the libraries take once
+    state = {str(n): torch.ones(4 << 20) for n in range(16)}
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    checkpoint.save("training", state)
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10)
+    del state
+    checkpoint.load("training")
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10)
+"""
+
+
+def printed(code: str, folder: Path) -> list[str]:
+    made = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True
+    )
+    return made.stdout.splitlines()
+
+
+def test_a_full_disk_is_named_and_the_state_before_is_untouched(tmp_path: Path) -> None:
+    """A limit on the size of files stands in for a full disk."""
+    Checkpoint(tmp_path).save("training", {"step": 1})
+    said = printed(FULL, tmp_path)
+    assert said == [
+        f"cannot write {tmp_path / 'training.pt'}: File too large; free space or choose another folder"
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["training.pt"]
+    assert Checkpoint(tmp_path).load("training") == {"step": 1}
+
+
+def test_a_large_state_is_not_held_in_memory_once_more(tmp_path: Path) -> None:
+    """16 tensors of 16 MiB: a copy of one of them may be on its way, not of all."""
+    assert all(int(more) < 64 << 20 for more in printed(LARGE, tmp_path))
 
 
 @pytest.mark.parametrize("content", [b"", b"no state", b"PK\x03\x04 half a zip"])

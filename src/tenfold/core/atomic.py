@@ -4,36 +4,33 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from tenfold.core.errors import RunError
 
-__all__ = ["remove_leftovers", "write_bytes", "write_text"]
+__all__ = ["remove_leftovers", "replacing", "write_bytes", "write_text"]
 
 
-def write_bytes(path: str | Path, data: bytes) -> Path:
-    """Write `data` to `path` so that a crash at any moment leaves the old file or the new one, never a part.
+@contextmanager
+def replacing(path: str | Path) -> Iterator[BinaryIO]:
+    """A file to write to, which becomes `path` at the end of the block.
 
-    A temporary file in the same folder is written, flushed and renamed; then the folder is flushed.
-
-    Returns:
-        `path`.
+    A crash at any moment, and an exception in the block, leave the old file or the new one, never a part: a
+    temporary file in the same folder is written, flushed and renamed; then the folder is flushed.
 
     Raises:
-        RunError: the disk is full, the folder is missing or not writable; an old file is untouched.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_bytes(Path(folder) / "a.bin", b"12").read_bytes()
-        b'12'
+        RunError: the disk is full, the folder is missing or not writable, or the block met an OSError; an old
+            file is untouched.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         try:
             with temporary.open("xb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
@@ -44,7 +41,23 @@ def write_bytes(path: str | Path, data: bytes) -> Path:
         raise RunError(
             f"cannot write {path}: {error.strerror or error}; free space or choose another folder"
         ) from error
-    return path
+
+
+def write_bytes(path: str | Path, data: bytes) -> Path:
+    """Write `data` to `path` whole or not at all, in the way and with the errors of `replacing`.
+
+    Returns:
+        `path`.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_bytes(Path(folder) / "a.bin", b"12").read_bytes()
+        b'12'
+    """
+    with replacing(path) as file:
+        file.write(data)
+    return Path(path)
 
 
 def write_text(path: str | Path, text: str) -> Path:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
-from tenfold.core.atomic import write_bytes
+from tenfold.core.atomic import replacing
 from tenfold.core.errors import RunError
 
 __all__ = ["Checkpoint", "Place"]
@@ -49,7 +48,7 @@ class Checkpoint:
         if path is None or not path.exists():
             return None
         try:
-            found = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+            found = torch.load(path, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
             cause = (isinstance(error, OSError) and error.strerror) or str(error).partition("\n")[0]
             raise RunError(f"cannot read {path}: {cause}; remove it, and its phase begins anew") from error
@@ -71,13 +70,23 @@ class Checkpoint:
             raise RunError(
                 f"cannot make {self._folder}: {error.strerror or error}; make the run's folder writable"
             ) from error
-        content = io.BytesIO()
-        torch.save(dict(state), content)
-        write_bytes(self._folder / f"{name}.pt", content.getvalue())
+        with replacing(self._folder / f"{name}.pt") as file:
+            _write(file, dict(state))
 
     def place(self, name: str) -> Place:
         """Where one phase finds and leaves its state."""
         return Place(self, name)
+
+
+def _write(file: BinaryIO, state: dict[str, Any]) -> None:
+    """Write a state straight to a file: in memory it would stand three times, 2.4 GB for a VGG-16."""
+    try:
+        torch.save(state, file)
+    except RuntimeError as error:
+        # Torch's writer goes on after the file's own error, and raises its own over it.
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 @dataclass(frozen=True)
