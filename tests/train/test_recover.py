@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import weakref
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from tenfold.core.errors import NonFiniteError
 from tenfold.core.plan import Choice, Plan
 from tenfold.data.dataset import Preprocessing
 from tenfold.train.batches import Augmentation
-from tenfold.train.loop import Step
+from tenfold.train.loop import Rollback, Step
 from tenfold.train.recover import Recovery, recover
 from tenfold.train.running import Running
 
@@ -97,6 +98,19 @@ def test_the_original_is_not_changed(images):
     assert equal(bits(original), before)
     assert (original.training, original.head.training) == (True, False)
     assert all(p.grad is None for p in original.parameters())
+
+
+@pytest.mark.usefixtures("fixed_form")
+def test_a_step_that_is_given_up_holds_none_of_its_answers(images):
+    model, original = map(nn.Sequential, pair())
+    answers = []
+    model[0].register_forward_hook(lambda *given: answers.append(weakref.ref(given[2])))
+    wild = Recovery(steps=3, batch_size=16, rate=1e6)
+    options = {"settings": wild, "augmentation": Augmentation()}
+    rows = recover(model, original, images, RGB, **options)
+    assert isinstance(next(row for row in rows if not isinstance(row, Step)), Rollback)
+    assert len(answers) == 2
+    assert all(answer() is None for answer in answers)
 
 
 def test_the_given_images_are_not_changed(images):

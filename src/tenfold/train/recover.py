@@ -104,6 +104,8 @@ def recover(
             with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=execution.bfloat16):
                 error = _logit_error(model, original, batch)
             features = [_relative(seen[1][name], target) for name, target in seen[0].items()]
+            for outputs in seen:
+                outputs.clear()  # else a step that is given up would hold its passes through the next one
             return Loss(error + settings.features * sum(features), error)
 
         yield from Loop(model, optimiser, loss, Descent(rates, _CLIP), running).run()
