@@ -32,6 +32,7 @@ def carried_out(folder: Path, *options: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_every_command_of_readme_and_quick_start_runs(tmp_path, script):
     said = carried_out(tmp_path, "--but", STUDIO)
     for page in script.PAGES:
