@@ -80,7 +80,9 @@ def stand_ins(folder: Path) -> None:
 
 
 def shortened(command: str) -> str:
-    """A command with the options that make it short."""
+    """A command with the options that make it short; Python as it is."""
+    if not command.startswith("tenfold "):
+        return command
     begins = [begin for begin in SHORTER if command.startswith(f"tenfold {begin}")]
     options = SHORTER[max(begins, key=len)] if begins else ""
     line = command.partition("  #")[0].rstrip()
@@ -95,13 +97,14 @@ def run(command: str, folder: Path) -> bool:
         "TENFOLD_CACHE": str(folder / "cache"),
         "OMP_NUM_THREADS": "1",
     }
-    if command.startswith("tenfold"):
-        words = ["bash", "-c", shortened(command)]
+    line = shortened(command)
+    if command.startswith("tenfold "):
+        words = ["bash", "-c", line]
     else:
         # The example of the README takes a network of the reader's and all of its images.
         given = "import tenfold\nmodel = tenfold.build('small', classes=10)\n"
-        words = [sys.executable, "-c", given + command]
-    print(f"$ {words[-1] if words[0] == 'bash' else command}", flush=True)
+        words = [sys.executable, "-c", given + line]
+    print(f"$ {line}", flush=True)
     begin = perf_counter()
     code = subprocess.run(words, cwd=folder, env=environment, check=False).returncode
     print(f"[{perf_counter() - begin:.0f} s]", flush=True)

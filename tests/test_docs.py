@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import importlib
 import logging
 import os
 import re
@@ -12,7 +11,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import typer
@@ -26,17 +24,6 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if path.parent.name != "measured")
 _FENCE = re.compile(r"^``` ?(?P<kind>[^\n]*)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
-
-
-@pytest.fixture
-def script(monkeypatch):
-    """Import one of scripts/ by name."""
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-
-    def load(name: str) -> ModuleType:
-        return importlib.import_module(name)
-
-    return load
 
 
 def blocks(path: Path, kind: str) -> list[tuple[str, str]]:

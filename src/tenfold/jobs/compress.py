@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -79,12 +79,12 @@ def resume(path: Path, progress: Progress = silent) -> RunDirectory | None:
             "start the job again"
         )
     settings = job_settings({**read_toml(directory.job), "out": path.absolute()})
-    with ExitStack() as stack:
-        team = stack.enter_context(joined())
-        if team.rank == 0:
-            stack.enter_context(alone_in(directory))
-        stack.enter_context(threads(settings.threads))
-        stack.enter_context(gone_on_with(directory))
+    with (
+        joined() as team,
+        nullcontext() if team.rank else alone_in(directory),
+        threads(settings.threads),
+        gone_on_with(directory),
+    ):
         if team.rank == 0:
             remove_leftovers(directory.path)
         if directory.report.is_file():

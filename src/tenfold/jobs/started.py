@@ -84,7 +84,9 @@ def alone_in(run: RunDirectory) -> Iterator[None]:
                 f"cannot go on with {run.path}: another process works in it; wait for its end, or stop it"
             ) from None
         except (OSError, NotImplementedError):
-            pass  # no locks here; where nothing can be written, what is written first says so
+            # A file system without locks, in the words of the lock; or nothing can be written, and what is
+            # written first says so.
+            pass
         yield
 
 
