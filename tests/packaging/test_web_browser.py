@@ -218,7 +218,8 @@ def test_a_person_sees_the_best_five_with_bars_the_times_and_the_card(
     )
     assert width == pytest.approx(float(shares[0]) / 100, abs=0.02)
     assert "ms for the network" in text(page, "times")
-    assert page.run("document.getElementById('preview').naturalWidth") == 8
+    page.wait_for("preview.complete")  # decoded beside the script that answers
+    assert page.run("preview.naturalWidth") == 8
     report = run.read_report()
     card = text(page, "figures")
     assert f"{report.before.params:,}" in card
@@ -374,6 +375,7 @@ def test_the_camera_takes_what_its_viewfinder_shows(package: Path, tmp_path: Pat
         assert page.run("viewfinder.offsetWidth === viewfinder.offsetHeight")
         page.run("document.getElementById('shoot').click()")
         page.wait_for("!document.getElementById('answer').hidden")
+        page.wait_for("preview.complete")
         width, height = page.run("[preview.naturalWidth, preview.naturalHeight]")
         assert width == height > 100  # the digits are square, the camera is not
         assert page.run("document.getElementById('viewfinder').srcObject") is None
