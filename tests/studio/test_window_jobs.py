@@ -18,7 +18,7 @@ from window_driver import Heartbeat
 pytestmark = pytest.mark.slow
 
 _LONGEST_S = 0.1  # that the window may not look at events
-_STEPS = 800  # of a recovery that is not over before it is cancelled, also where nothing else runs
+_STEPS = 300  # of a recovery that is not over before it is cancelled, also where nothing else runs
 
 
 @pytest.fixture
