@@ -50,7 +50,8 @@ CIFAR = {
     "vgg16-bn latency": ("vgg16-bn", ["latency=0.3"], [*METHOD, *MUON, "--epochs", "2"]),
 }
 VGG = learning.Cell("vgg16-bn", 4, 0, [])
-IMAGENET = {"resnet50": "resnet50", "vgg16-bn 224x224": "vgg16_bn"}
+# Pointwise stages at 224x224 are bound by memory: in VGG a chain of two is faster than one of three.
+IMAGENET = {"resnet50": ("resnet50", "tucker"), "vgg16-bn 224x224": ("vgg16_bn", "svd")}
 SHARE, GAIN = 0.4, 0.85  # of the MACs, and of the ratio of MACs that the time should follow
 REPETITIONS = 100
 
@@ -131,11 +132,12 @@ def without_training(name: str) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         noise(root / "images")
-        arch, weights = f"torchvision:{IMAGENET[name]}", root / "weights.safetensors"
+        network, scheme = IMAGENET[name]
+        arch, weights = f"torchvision:{network}", root / "weights.safetensors"
         imagenet.save_random(arch, 2, weights)
         command = [sys.executable, "-m", "tenfold", "compress", "--arch", arch, "--weights", str(weights)]
         command += ["--data", str(root / "images"), "--out", str(root / "run"), "--metric", "plain"]
-        command += ["--budget", f"macs={SHARE}", "--budget", f"latency={SHARE / GAIN}", "--scheme", "tucker"]
+        command += ["--budget", f"macs={SHARE}", "--budget", f"latency={SHARE / GAIN}", "--scheme", scheme]
         command += ["--recovery-steps", "0", "--measured", "0", "--held-out", "0"]
         subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
         report = json.loads((root / "run" / "report.json").read_text())

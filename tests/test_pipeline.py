@@ -227,6 +227,19 @@ def test_recovery_brings_the_answers_back():
     assert [row["step"] for row in made.report.history if row["phase"] == "recovery"] == list(range(1, 61))
 
 
+def test_a_recovery_that_moves_away_from_the_original_is_undone():
+    plan = Plan({"second": Choice("svd", (12,)), "first": Choice("svd", (8,))})  # which loses nothing
+    made = []
+    for recovery in (Recovery(steps=0), Recovery(steps=2, batch_size=4, rate=0.5)):
+        made.append(compress(small(), DATA, plan=plan, options=replace(QUICK, recovery=recovery)))
+    assert equal(*(each.model for each in made))
+    history = made[1].report.history
+    assert not any(row["phase"] == "rollback" for row in history)  # ten times nothing is no blow-up
+    rows = [row for row in history if "held_out_loss" in row]
+    assert [row["phase"] for row in rows] == ["one shot", "recovered", "recovery undone"]
+    assert rows[2] | {"phase": "one shot"} == rows[0] != rows[1] | {"phase": "one shot"}
+
+
 def test_a_plan_that_is_given_is_taken(found):
     plan = Plan({"second": Choice("cp", (5,)), "head": None})
     made = compress(small(), DATA, plan=plan, options=ONE_SHOT)

@@ -25,6 +25,8 @@ def test_rows_go_where_they_belong() -> None:
 
 def test_training_starts_from_what_the_recovery_left() -> None:
     assert read_history(history()).training.start == 88.0  # type: ignore[union-attr]
+    undone = {"phase": "recovery undone", "held_out_accuracy": 61.5, "held_out_loss": 0.3}
+    assert read_history([*history(), undone]).training.start == 61.5  # type: ignore[union-attr]
     rows = [row for row in history() if row["phase"] not in ("one shot", "recovered")]
     assert read_history(rows).training.start is None  # type: ignore[union-attr]
 

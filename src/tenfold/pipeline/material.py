@@ -18,7 +18,7 @@ from tenfold.train.batches import augmented
 from tenfold.train.evaluate import Evaluation, evaluate
 from tenfold.train.loop import Row
 from tenfold.train.normalisation import re_estimate_
-from tenfold.train.recover import Recovery, recover
+from tenfold.train.recover import Recovery, mismatch, recover
 from tenfold.train.running import Keeper, Running
 from tenfold.train.supervised import train_
 from tenfold.train.team import ALONE, Team
@@ -26,6 +26,7 @@ from tenfold.train.team import ALONE, Team
 __all__ = ["Material", "material_of"]
 
 _RE_ESTIMATION_PASSES = 2
+_COMPARED = 500  # of the images, where two networks are compared
 _FEWEST_RE_ESTIMATED = 16  # the last batch norms of a network may see a single pixel of each image
 
 
@@ -86,6 +87,10 @@ class Material:
             augmentation=self.options.augmentation,
             running=Running(self.options.seed, self.options.cache, keeper),
         )
+
+    def mismatch(self, made: nn.Module) -> float:
+        """How far the answers of `made` are from the original's on some of the images."""
+        return mismatch(made, self.original, self.images[:_COMPARED], self.data.preprocessing)
 
     def trained(self, made: nn.Module, keeper: Keeper | None = None, team: Team = ALONE) -> Iterator[Row]:
         """Fine-tune `made` with labels, on all training images that are not held out."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tenfold.options import Noted, Progress
 from tenfold.pipeline.material import Material
 from tenfold.runs.checkpoint import Checkpoint
-from tenfold.train.loop import Ended, Rollback, Row, Snapshot, Step, fill_
+from tenfold.train.loop import Ended, Rollback, Row, Snapshot, Step, fill_, tensors_of
 from tenfold.train.team import Team
 
 __all__ = ["Mending"]
@@ -42,17 +42,21 @@ class Mending:
     last: list[Tensor] | None = None
 
     def recover(self) -> None:
-        """Without labels."""
-        self._judge("one shot")
+        """Without labels; undone where the answers are further from the original's than before."""
+        before = self._judge("one shot")
         recovery = self.material.options.recovery
         if not recovery.steps:
             return
+        fitted, distance = tensors_of(self.made), self.material.mismatch(self.made)
         keeper = self.checkpoint.place("recovery")
         for row in self.material.recovered(self.made, recovery, keeper):
             self._note(_told("recovery", row))
             if isinstance(row, Step):
                 self.tell("recover", row.step, recovery.steps)
         self._judge("recovered")
+        if not self.material.mismatch(self.made) <= distance:
+            fill_(self.made, fitted)
+            self._note([{**row, "phase": "recovery undone"} for row in before])
 
     def train(self) -> None:
         """With labels; leaves the network at the snapshot that was chosen."""
@@ -100,14 +104,17 @@ class Mending:
             "held_out_loss": row.loss,
         }
 
-    def _judge(self, phase: str) -> None:
-        """Re-estimate the batch norms, and measure on the held-out images."""
+    def _judge(self, phase: str) -> list[dict[str, Any]]:
+        """Re-estimate the batch norms, and measure on the held-out images; gives what was noted."""
         self.tell("judge", 0, 1)
         self.material.re_estimate(self.made)
+        rows = []
         if len(self.material.held_out):
             found = self.material.judged(self.made, self.material.held_out)
-            self._note([{"phase": phase, "held_out_accuracy": found.accuracy, "held_out_loss": found.loss}])
+            rows = [{"phase": phase, "held_out_accuracy": found.accuracy, "held_out_loss": found.loss}]
+        self._note(rows)
         self.tell("judge", 1, 1)
+        return rows
 
 
 def _told(phase: str, row: Row) -> Iterator[dict[str, Any]]:

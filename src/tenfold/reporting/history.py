@@ -12,7 +12,7 @@ from tenfold.reporting.learned import Learned, read_learned
 
 __all__ = ["Cycle", "History", "Judgement", "Rollback", "read_history"]
 
-_JUDGED = ("one shot", "recovered")
+_JUDGED = ("one shot", "recovered", "recovery undone")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tenfold.compression.rebuilt import chains
 from tenfold.core.names import FormName, PrecisionName
+from tenfold.core.shapes import at_a_time
 from tenfold.data.dataset import Preprocessing
 from tenfold.layers.answers import tensors
 from tenfold.layers.mode import in_mode
@@ -20,11 +21,15 @@ from tenfold.train.execution import choose_execution, executed
 from tenfold.train.loop import Descent, Loop, Loss, Row
 from tenfold.train.running import Running
 
-__all__ = ["Recovery", "recover"]
+__all__ = ["Recovery", "mismatch", "recover"]
 
 _WARM_UP = 30  # steps over which the rate rises: Adam's second moments know nothing at first
 _CLIP = 10.0
 _PLAIN = Running()
+_SOUND = (
+    0.1  # of the loss of a network that answers nothing: no sign of trouble after a plan that lost nothing
+)
+_TOGETHER = 100  # images at a time, where nothing is learned
 _NO_POWER = 1e-6  # a block that answers nothing is not worth dividing by
 
 
@@ -108,7 +113,32 @@ def recover(
                 outputs.clear()  # else a step that is given up would hold its passes through the next one
             return Loss(error + settings.features * sum(features), error)
 
-        yield from Loop(model, optimiser, loss, Descent(rates, _CLIP), running).run()
+        floor = _SOUND * _power(original, batches.at(1)[0])
+        yield from Loop(model, optimiser, loss, Descent(rates, _CLIP, floor), running).run()
+
+
+def mismatch(model: nn.Module, original: nn.Module, images: Tensor, preprocessing: Preprocessing) -> float:
+    """How far answers are apart in evaluation mode: squared, summed over answers, mean over images.
+
+    Args:
+        model: left as it was.
+        original: likewise.
+        images: (n, channels, height, width), uint8, at least one.
+        preprocessing: what both expect.
+
+    Example:
+        >>> plain = Preprocessing((0.0,), (1.0,))
+        >>> mismatch(nn.Flatten(), nn.Identity(), torch.zeros(3, 1, 1, 1, dtype=torch.uint8), plain)
+        0.0
+    """
+    together = at_a_time(images.shape, _TOGETHER)
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    found = 0.0
+    with in_mode(model, training=False), in_mode(original, training=False), torch.inference_mode():
+        for part in images.split(together):
+            batch = preprocessing.apply(part).to(device).contiguous(memory_format=torch.channels_last)
+            found += float(_logit_error(model, original, batch)) * len(part)
+    return found / len(images)
 
 
 def _shape(step: int, steps: int) -> float:
@@ -152,6 +182,12 @@ def _logit_error(model: nn.Module, original: nn.Module, batch: Tensor) -> Tensor
     for answer, target in zip(tensors(model(batch)), wanted, strict=True):
         error = error + (answer.float() - target.float()).square().sum() / len(batch)
     return error
+
+
+def _power(original: nn.Module, batch: Tensor) -> float:
+    """Squared sum of all that it answers, an image."""
+    with torch.no_grad():
+        return sum(float(answer.float().square().sum()) for answer in tensors(original(batch))) / len(batch)
 
 
 def _relative(answer: Tensor, target: Tensor) -> Tensor:
