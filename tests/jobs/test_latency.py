@@ -40,6 +40,18 @@ def test_a_job_keeps_its_budget_on_latency(clock: None, sample: dict[str, object
     assert "Budget on latency in onnxruntime, 2 threads" in (done.path / "report.html").read_text()
 
 
+def test_layers_that_take_longer_alone_than_the_whole_network_are_faster_in_it(
+    clock: None, sample: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MachineClock, "network_ms", lambda *_: 6.0)  # its three layers alone: 12
+    settings = {**sample, "budget": ["latency=0.9", "params=0.9"], "out": tmp_path / "run"}
+    done = run(CompressSettings.make(settings))
+    assert done is not None
+    report = done.read_report()
+    assert report.latency is not None
+    assert report.latency.predicted_ms in (5.0, 4.0)  # a chain of two saves 1 of 2, and nothing lies beside
+
+
 def test_a_budget_on_latency_that_cannot_be_met(
     clock: None, sample: dict[str, object], tmp_path: Path
 ) -> None:

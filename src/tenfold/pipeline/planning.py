@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -193,6 +193,9 @@ def allocated(
     original = _originally(survey.census) | ({"latency_ms": times.network_ms} if times else {})
     limits = budget.limits(original)
     rows = _timed(outline(survey.layers, scheme, aligned=aligned), survey, times, tell)
+    if times is not None:
+        times = times.paced(rows)
+        rows = _timed(rows, survey, times, tell)
     fixed = {name: original[name] - sum(getattr(row[0], name) for row in rows.values()) for name in original}
     allocate(rows, limits, fixed)  # refuses what cannot be met before the long work
     cache: FitCache | None = DiskCache(options.cache) if options.cache else None
@@ -227,10 +230,18 @@ class _Times:
     Attributes:
         clock: measures layers.
         network_ms: milliseconds of one image in the network as it is.
+        pace: what layers take in the network, of what they take alone among many candidates, which find no
+            weights in the caches; at most 1.
     """
 
     clock: MachineClock
     network_ms: float
+    pace: float = 1.0
+
+    def paced(self, rows: dict[str, tuple[Candidate, ...]]) -> _Times:
+        """With the pace at which the layers, in the first rows, take no longer than all of the network."""
+        alone = sum(row[0].latency_ms for row in rows.values())
+        return replace(self, pace=min(1.0, self.network_ms / alone) if alone else 1.0)
 
 
 def clock_of(options: Options) -> MachineClock:
@@ -252,7 +263,11 @@ def _timed(
     """The table with the milliseconds of its candidates, where a budget asks for them."""
     if times is None:
         return table
-    return timed(table, survey.layers, times.clock, lambda done, total: tell("timing", done, total))
+    found = timed(table, survey.layers, times.clock, lambda done, total: tell("timing", done, total))
+    return {
+        name: tuple(replace(c, latency_ms=times.pace * c.latency_ms) for c in candidates)
+        for name, candidates in found.items()
+    }
 
 
 def followed(survey: Survey, plan: Plan) -> Planned:
