@@ -37,13 +37,20 @@ SHORTER = {
     "compress": _MENDING,
     "compress --method": f"{_MENDING} --trials 2 --trial-steps 1 --epochs 1 --batch 32",
     "search": f"{_MENDING} --trials 2 --trial-steps 1",
-    "learn": f"{_JOB} --warm-up 1 --steps 1 --step-epochs 1 --epochs 1 --batch 32",
+    "learn": f"{_JOB} --warm-up 1 --steps 1 --step-epochs 1 --choices 1 --epochs 1 --batch 32",
     "bench": "--repetitions 30 --batch 1 --threads 1",
     "inspect": "",
 }
 """What is put behind a command that begins so; the longest beginning counts."""
 
 NOT_RUN = ("make ", "pip ", "torchrun ", "tenfold studio")
+_NETWORK = """\
+from torch import nn
+model = nn.Sequential(
+    nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 32, 3), nn.ReLU(),
+    nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10),
+)
+"""
 _FENCE = re.compile(r"^``` ?([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _INLINE = re.compile(r"`(tenfold [a-z]+ [^`]*runs/[^`]*)`")
 _STARTS = ("tenfold ", *NOT_RUN)
@@ -102,8 +109,7 @@ def run(command: str, folder: Path) -> bool:
         words = ["bash", "-c", line]
     else:
         # The example of the README takes a network of the reader's and all of its images.
-        given = "import tenfold\nmodel = tenfold.build('small', classes=10)\n"
-        words = [sys.executable, "-c", given + line]
+        words = [sys.executable, "-c", _NETWORK + line]
     print(f"$ {line}", flush=True)
     begin = perf_counter()
     code = subprocess.run(words, cwd=folder, env=environment, check=False).returncode
