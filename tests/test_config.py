@@ -70,6 +70,7 @@ def test_defaults_are_filled_in_but_those_found_out_later() -> None:
     assert {name for name, value in values.items() if value is None} == {
         "weights",
         "front",
+        "recovery_batch",
         "method",
         "storage",
         "threads",

@@ -25,7 +25,9 @@ class TrainingSettings(NetworkSettings):
         220, ge=0, description="Steps of the recovery without labels, which matches the original's logits."
     )
     recovery_rate: float = Field(2e-3, gt=0, le=1, description="Highest learning rate of the recovery.")
-    recovery_batch: int = Field(128, ge=1, description="Images a step of the recovery.")
+    recovery_batch: int | None = Field(
+        None, ge=1, description="Images a step of the recovery; else 128, fewer of images above 64x64."
+    )
     recovery_features: float = Field(
         100.0,
         ge=0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +18,7 @@ from tenfold.jobs.network import check_names, check_plan, counted_for, filled_in
 from tenfold.layers.census import Census
 from tenfold.options import Progress, silent
 from tenfold.schemes.registry import get_scheme
+from tenfold.train.recover import Recovery
 
 __all__ = ["Preview", "preview"]
 
@@ -64,7 +65,7 @@ def preview(settings: CompressSettings | LearnSettings, progress: Progress = sil
     model = network_of(settings, classes=len(data.train.classes), channels=shape)
     loaded = Loaded(model, data, counted_for(model, data, settings.keep))
     counted = loaded.counted
-    steps = _steps(settings, len(data.train))
+    steps = _steps(settings, data.train.images.shape)
     seconds = sum(count * _step_seconds(model, data, batch) for count, batch in steps)
     before = {"params": counted.params, "macs": sum(layer.macs for layer in counted.layers)}
     after, factorised = _after(settings, loaded, before, progress)
@@ -116,9 +117,9 @@ def _counted(plan: Plan, counted: Census, before: Mapping[str, int]) -> dict[str
     return after
 
 
-def _steps(settings: CompressSettings | LearnSettings, images: int) -> list[tuple[float, int]]:
+def _steps(settings: CompressSettings | LearnSettings, shape: Sequence[int]) -> list[tuple[float, int]]:
     """Steps of training, as many as would take the time of plain ones, and images in each."""
-    images -= min(settings.held_out, int(_HELD_OUT * images))
+    images = shape[0] - min(settings.held_out, int(_HELD_OUT * shape[0]))
     per_epoch = max(images // settings.batch, 1)
     training = (_TEACHER if settings.distillation else 1.0) * settings.epochs * per_epoch
     recovery = float(settings.recovery_steps)
@@ -128,7 +129,10 @@ def _steps(settings: CompressSettings | LearnSettings, images: int) -> list[tupl
         recovery, training = _searching(settings), 0.0
     else:
         recovery += _searching(settings)
-    return [(_TEACHER * recovery, settings.recovery_batch), (training, settings.batch)]
+    return [
+        (_TEACHER * recovery, Recovery(batch_size=settings.recovery_batch).together(shape)),
+        (training, settings.batch),
+    ]
 
 
 def _searching(settings: CompressSettings) -> int:

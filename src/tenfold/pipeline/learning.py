@@ -326,7 +326,8 @@ class _Learning:
         """
         steps = sum(len(part) for part in self._rates[: number + 1])
         options = self.material.options
-        together = min(options.recovery.batch_size, len(self.material.images))
+        images = self.material.images
+        together = min(options.recovery.together(images.shape), len(images))
         recovered = options.recovery.steps * together / len(self._rest)
         return steps / self._per_epoch + recovered + options.training.epochs
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -25,6 +25,8 @@ __all__ = ["Recovery", "mismatch", "recover"]
 
 _WARM_UP = 30  # steps over which the rate rises: Adam's second moments know nothing at first
 _CLIP = 10.0
+_MOST = 128  # images a step
+_FEWEST = 16  # that batch norms are trained on
 _PLAIN = Running()
 _SOUND = (
     0.1  # of the loss of a network that answers nothing: no sign of trouble after a plan that lost nothing
@@ -39,7 +41,7 @@ class Recovery:
 
     Attributes:
         steps: optimiser steps; 0 for none.
-        batch_size: images a step.
+        batch_size: images a step; None for 128, of images above 64x64 for fewer, but 16.
         rate: peak learning rate of Adam; falls to 0 along a half cosine.
         features: weight of the error of the blocks' outputs beside that of the logits, at least 0.
         mixed: share of the images that are blended with another one, in [0, 1].
@@ -48,12 +50,23 @@ class Recovery:
     """
 
     steps: int = 220
-    batch_size: int = 128
+    batch_size: int | None = None
     rate: float = 2e-3
     features: float = 100.0
     mixed: float = 0.5
     form: FormName = "timed"
     precision: PrecisionName = "timed"
+
+    def together(self, shape: Sequence[int]) -> int:
+        """Images a step, of a shape that ends in (height, width).
+
+        Example:
+            >>> Recovery().together((32, 32)), Recovery().together((224, 224))
+            (128, 16)
+            >>> Recovery(batch_size=64).together((224, 224))
+            64
+        """
+        return self.batch_size or max(at_a_time(shape, _MOST), _FEWEST)
 
 
 def recover(
@@ -91,7 +104,8 @@ def recover(
     Raises:
         NonFiniteError: the loss blows up at any rate.
     """
-    batches = Batches(images, preprocessing, augmentation, batch_size=settings.batch_size, seed=running.seed)
+    together = settings.together(images.shape)
+    batches = Batches(images, preprocessing, augmentation, batch_size=together, seed=running.seed)
     execution = choose_execution(
         model, batches.at(1)[0], form=settings.form, precision=settings.precision, cache=running.cache
     )
