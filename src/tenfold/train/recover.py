@@ -28,9 +28,7 @@ _CLIP = 10.0
 _MOST = 128  # images a step
 _FEWEST = 16  # that batch norms are trained on
 _PLAIN = Running()
-_SOUND = (
-    0.1  # of the loss of a network that answers nothing: no sign of trouble after a plan that lost nothing
-)
+_SOUND = 0.1  # of the loss of a network that answers nothing: no sign of trouble, however small the first was
 _TOGETHER = 100  # images at a time, where nothing is learned
 _NO_POWER = 1e-6  # a block that answers nothing is not worth dividing by
 
@@ -106,8 +104,9 @@ def recover(
     """
     together = settings.together(images.shape)
     batches = Batches(images, preprocessing, augmentation, batch_size=together, seed=running.seed)
+    first, _ = batches.at(1)
     execution = choose_execution(
-        model, batches.at(1)[0], form=settings.form, precision=settings.precision, cache=running.cache
+        model, first.clone(), form=settings.form, precision=settings.precision, cache=running.cache
     )
     optimiser = torch.optim.Adam(model.parameters(), lr=settings.rate)
     rates = [settings.rate * _shape(step, settings.steps) for step in range(1, settings.steps + 1)]
@@ -127,7 +126,7 @@ def recover(
                 outputs.clear()  # else a step that is given up would hold its passes through the next one
             return Loss(error + settings.features * sum(features), error)
 
-        floor = _SOUND * _power(original, batches.at(1)[0])
+        floor = _SOUND * _power(original, first)
         yield from Loop(model, optimiser, loss, Descent(rates, _CLIP, floor), running).run()
 
 
