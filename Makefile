@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Processes that run tests. Slow ones stay together with those of their file, which share what took long to make.
+# Processes that run tests. Slow ones stay together with those of their file, which share what took long to make;
+# the files come in the order of tests/conftest.py.
 JOBS ?= 2
-SLOW := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -rs --durations=25 --durations-min=5
+SLOW := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -rs --durations=25 --durations-min=5
 
 # Tests compare bits, which depend on the number of threads; those that several processes run share the cores.
 test proofs slow reader: export OMP_NUM_THREADS := 1
@@ -29,7 +30,8 @@ system:
 	  | awk '/install ok installed/ {print $$1}' | sort | comm -13 - system-packages.txt); \
 	if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; fi
 
-# The slow tests that CI runs: jobs that are killed, teams of processes, packages where no Python is, windows, browser.
+# The slow tests that CI runs: commands of README and quick start, both examples, jobs that are killed, teams of
+# processes, packages where no Python is, windows, browser.
 proofs: $(STAMP) system
 	$(SLOW) -m "slow and not long"
 

@@ -19,7 +19,6 @@ def test_a_script_of_forty_lines():
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_own_network_is_a_fifth_and_still_knows_the_digits(tmp_path):
     made = subprocess.run(
         [sys.executable, EXAMPLES / "own_network.py"],
@@ -41,7 +40,6 @@ def test_own_network_is_a_fifth_and_still_knows_the_digits(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_notebook_ends_with_a_program_that_answers(tmp_path, monkeypatch):
     for name, value in environment(tmp_path).items():
         monkeypatch.setenv(name, value)

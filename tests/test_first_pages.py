@@ -23,7 +23,6 @@ def carried_out(folder: Path, *options: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_every_command_of_readme_and_quick_start_runs(tmp_path, script):
     run_readme, said = script("run_readme"), carried_out(tmp_path, "--but", STUDIO)
     for page, least in zip(run_readme.PAGES, (8, 7), strict=True):
