@@ -3,7 +3,7 @@
     python benchmarks/compare.py table [--write]    # prints the tables, or puts them where they are shown
     python benchmarks/compare.py plot               # draws docs/images/front.svg and comparison.svg
     python benchmarks/compare.py missing            # the commands that fill the empty cells
-    python benchmarks/compare.py time               # runs that are kept without times, once nothing else runs
+    python benchmarks/compare.py time               # rows that are kept without times, once nothing else runs
     TENFOLD_DATA=FOLDER python benchmarks/compare.py run --only "resnet20 5x tucker" [--seeds 3]
 
 Networks are ResNet-20, -32 and -56 on CIFAR-10 (public checkpoints) and the VGG of networks.py on
@@ -22,7 +22,7 @@ from pathlib import Path
 import comparison_plots
 import comparison_tables
 import learning
-from comparison_rows import BAYES, PEER, PEER_RECOVERED, PLANNED, Cell, measured
+from comparison_rows import BAYES, PEER, PEER_RECOVERED, PLANNED, Cell, cell_of, measured
 
 import runs
 
@@ -83,13 +83,37 @@ def run(cell: Cell, seed: int, *, busy: bool) -> None:
 
 
 def time_all() -> None:
-    """Time what was run beside other programs, and whose directory is still there."""
-    for name in ("compare", "finetune", "speed"):
+    """Time what was run beside other programs."""
+    for name in ("oneshot", "compare", "finetune", "speed"):
         for key, found in runs.load(name).items():
-            out = runs.folder(name, key)
-            if found.get("latency", 0) is None and (out / "report.json").exists():
-                print(key, flush=True)
-                print(runs.store(name, key, {**found, "latency": runs.timed(out)}), flush=True)
+            if found.get("latency") is None and (faster := timed(name, key, found)) is not None:
+                print(f"{key}: {faster:.3f}", flush=True)
+                runs.store(name, key, {**found, "latency": faster})
+
+
+def timed(name: str, key: str, found: dict) -> float | None:
+    """How many times faster a row's network is; None if neither its directory is there nor its ranks follow.
+
+    Weights take no time: where the directory is gone, the same ranks are given once more, and not trained.
+    """
+    out = runs.folder(name, key)
+    if (out / "report.json").exists():
+        return runs.timed(out)
+    cell = cell_of(name, key)
+    if cell is None or cell.method == BAYES:
+        return None
+    if cell.way == PEER:
+        from peers import untrained
+
+        again = untrained(*network_and_images(cell.network), cell.ratio)
+    else:
+        out = runs.folder("ranks", key)
+        again = runs.carried_out(out, "compress", *words(cell, 0), "--epochs", "0", "--recovery-steps", "0")
+        again["latency"] = runs.timed(out)
+    if again["macs"] == found["macs"]:
+        return again["latency"]
+    print(f"{key}: not the ranks that were measured: {again['macs']} MACs, not {found['macs']}", flush=True)
+    return None
 
 
 def words(cell: Cell, seed: int) -> list[str]:

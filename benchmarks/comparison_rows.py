@@ -21,6 +21,7 @@ __all__ = [
     "SCHEMES",
     "Cell",
     "Row",
+    "cell_of",
     "measured",
 ]
 
@@ -132,7 +133,7 @@ PLANNED = tuple(
 def measured() -> dict[Cell, list[Row]]:
     """Everything that is known, one row a seed, in the order of the tables."""
     found: dict[Cell, list[Row]] = defaultdict(list)
-    for cell, row in (*_one_shot(), *_fine_tuned(), *_own()):
+    for cell, row in (*_compared(), *_fine_tuned()):
         found[cell].append(row)
     before = {cell.network: row.original for cell, rows in found.items() for row in rows if row.original}
     for cell, rows in found.items():
@@ -155,20 +156,19 @@ def row_of(found: dict, accuracy: str = "accuracy") -> Row:
     )
 
 
-def _one_shot() -> Iterator[tuple[Cell, Row]]:
-    """Of oneshot.py."""
-    for key, found in runs.load("oneshot").items():
-        network, ratio, way, _, _ = key.split()
-        if way == "peer":
-            yield from _peer(network, float(ratio[:-1]), found)
-        else:
-            yield Cell(network, float(ratio[:-1]), way.removeprefix("tenfold-"), 0), row_of(found)
+def cell_of(name: str, key: str) -> Cell | None:
+    """The cell of a row of results/oneshot.json or compare.json; None of another file's.
 
-
-def _peer(network: str, ratio: float, found: dict) -> Iterator[tuple[Cell, Row]]:
-    """tensorly-torch's CP as it comes, and after tenfold's recovery."""
-    yield Cell(network, ratio, PEER, 0), row_of(found)
-    yield Cell(network, ratio, PEER_RECOVERED, 0), row_of(found, "recovered")
+    Example:
+        >>> cell_of("compare", "resnet20 5x tt-tucker, 3 epochs, seed 0").way
+        'tt-tucker'
+    """
+    form = r"(\S+) (\S+)x (.+?)(?:, (\d+) epochs,)? seed \d+"
+    if name not in ("oneshot", "compare") or not (found := re.fullmatch(form, key)):
+        return None
+    network, ratio, way, epochs = found.groups()
+    way = PEER if way == "peer" else way.removeprefix("tenfold-")
+    return Cell(network, float(ratio), way, int(epochs or 0))
 
 
 def _fine_tuned() -> Iterator[tuple[Cell, Row]]:
@@ -198,11 +198,11 @@ def _way(key: str) -> str:
     return ", ".join([way, *filter(None, changed)])
 
 
-def _own() -> Iterator[tuple[Cell, Row]]:
-    """Of compare.py."""
-    for key, found in runs.load("compare").items():
-        network, ratio, way, epochs = re.fullmatch(r"(\S+) (\S+)x (.+), (\d+) epochs, seed \d+", key).groups()
-        if way == PEER and not int(epochs):
-            yield from _peer(network, float(ratio), found)
-        else:
-            yield Cell(network, float(ratio), way, int(epochs)), row_of(found)
+def _compared() -> Iterator[tuple[Cell, Row]]:
+    """Of oneshot.py and compare.py: tensorly-torch's CP as it comes is also known after tenfold's recovery."""
+    for name in ("oneshot", "compare"):
+        for key, found in runs.load(name).items():
+            cell = cell_of(name, key)
+            yield cell, row_of(found)
+            if cell.way == PEER and not cell.epochs:
+                yield replace(cell, way=PEER_RECOVERED), row_of(found, "recovered")

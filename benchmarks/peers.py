@@ -26,7 +26,7 @@ from tenfold.pipeline.material import Material, material_of
 from tenfold.train.loop import Ended, fill_
 from tenfold.train.supervised import Training
 
-__all__ = ["compared", "peer_cp"]
+__all__ = ["compared", "peer_cp", "untrained"]
 
 
 def compared(model: nn.Module, data: Splits, ratio: float, epochs: int, seed: int) -> dict:
@@ -37,8 +37,7 @@ def compared(model: nn.Module, data: Splits, ratio: float, epochs: int, seed: in
     """
     training = Training(epochs=epochs, rate=0.02, schedule="cosine-cyclic", cycles=3, distillation=0.9)
     material = material_of(model, data, Options(seed=seed, training=training))
-    total, begin = sum(p.numel() for p in model.parameters()), time.perf_counter()
-    made = peer_cp(model, int(total / ratio))
+    begin, made = time.perf_counter(), _at_ratio(model, ratio)
     as_it_comes = _accuracy(material, made)
     for _ in material.recovered(made, material.options.recovery):
         pass
@@ -46,7 +45,7 @@ def compared(model: nn.Module, data: Splits, ratio: float, epochs: int, seed: in
     for row in material.trained(made):
         if isinstance(row, Ended):
             fill_(made, row.chosen)
-    params = sum(p.numel() for p in made.parameters())
+    total, params = _numbers(model), _numbers(made)
     return {
         "accuracy": _accuracy(material, made) if epochs else as_it_comes,
         "recovered": recovered,
@@ -58,6 +57,21 @@ def compared(model: nn.Module, data: Splits, ratio: float, epochs: int, seed: in
         **_shipped(model, made, material.images.shape[1:]),
         **runs.MACHINE,
     }
+
+
+def untrained(model: nn.Module, data: Splits, ratio: float) -> dict:
+    """MACs, bytes and times faster of what `compared` trains: they depend on its ranks alone."""
+    return _shipped(model, _at_ratio(model, ratio), tuple(data.train.images.shape[1:]))
+
+
+def _at_ratio(model: nn.Module, ratio: float) -> nn.Module:
+    """tensorly-torch's CP with `ratio` times fewer numbers."""
+    return peer_cp(model, int(_numbers(model) / ratio))
+
+
+def _numbers(model: nn.Module) -> int:
+    """Parameters."""
+    return sum(p.numel() for p in model.parameters())
 
 
 def _accuracy(material: Material, made: nn.Module) -> float:
@@ -91,7 +105,7 @@ def peer_cp(model: nn.Module, limit: int) -> nn.Module:
         for name, module in model.named_modules()
         if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3) and module.in_channels > 3
     }
-    rest = sum(p.numel() for p in model.parameters()) - sum(c.weight.numel() for c in convs.values())
+    rest = _numbers(model) - sum(c.weight.numel() for c in convs.values())
     ranks = _uniform_ranks(convs, limit - rest)
     made = copy.deepcopy(model)
     for name, conv in convs.items():

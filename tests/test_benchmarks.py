@@ -108,6 +108,33 @@ def test_a_cell_that_is_known_is_not_run_and_another_is_kept(script, rows, monke
     assert list(kept) == ["resnet20 5x tt, 30 epochs, seed 0"]
 
 
+def test_a_row_whose_directory_is_gone_is_timed_at_its_ranks(script, rows, monkeypatch, tmp_path):
+    compare, runs = script("compare"), script("runs")
+    ran = []
+
+    def carried_out(out, *words):
+        ran.append((out.name, *words[-8:]))
+        return {"macs": 7, "latency": None}
+
+    monkeypatch.setattr(runs, "RUNS", tmp_path)
+    monkeypatch.setattr(runs, "carried_out", carried_out)
+    monkeypatch.setattr(runs, "timed", lambda out: {True: 2.0, False: 1.0}[out.name.startswith("ranks")])
+    monkeypatch.setenv("TENFOLD_DATA", str(tmp_path))
+    key = "resnet20 5x tt, 3 epochs, seed 0"
+    assert compare.timed("compare", key, {"macs": 7}) == 2.0
+    assert compare.timed("compare", key, {"macs": 8}) is None  # other ranks
+    name, *options = ran[0]
+    assert name == "ranks-resnet20-5x-tt-3-epochs-seed-0"
+    assert options == ["--scheme", "tt", "--epochs", "3", "--epochs", "0", "--recovery-steps", "0"]
+    assert compare.timed("compare", key.replace("tt", rows.BAYES), {"macs": 7}) is None
+    assert compare.timed("speed", "cifar resnet20 bytes", {"macs": 7}) is None
+    there = tmp_path / "compare-resnet20-5x-tt-3-epochs-seed-0"
+    there.mkdir()
+    (there / "report.json").write_text("{}")
+    assert compare.timed("compare", key, {"macs": 7}) == 1.0
+    assert len(ran) == 2
+
+
 def test_the_best_of_a_row_is_bold_and_what_is_behind_is_said(rows, tables):
     cell = rows.Cell("resnet20", 5.0, rows.DEFAULT, 0)
     known = {
