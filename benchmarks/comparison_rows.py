@@ -199,7 +199,7 @@ def _way(key: str) -> str:
 
 
 def _compared() -> Iterator[tuple[Cell, Row]]:
-    """Of oneshot.py and compare.py: tensorly-torch's CP as it comes is also known after tenfold's recovery."""
+    """Of oneshot.py and compare.py; tensorly-torch's CP as it comes is also known after the recovery."""
     for name in ("oneshot", "compare"):
         for key, found in runs.load(name).items():
             cell = cell_of(name, key)

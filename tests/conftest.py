@@ -1,4 +1,4 @@
-"""What every test shares: one thread, an order, assertions that explain themselves in the shared laws, scripts."""
+"""What all tests share: one thread, an order, assertions that explain themselves in shared laws, scripts."""
 
 from __future__ import annotations
 
