@@ -35,7 +35,7 @@ NETWORKS = (
     "timm:efficientnet_b0",
 )
 SETTINGS = ["--budget", "params=0.5", "--scheme", "svd", "--calibration", "64", "--measured", "16"]
-SETTINGS += ["--recovery-steps", "2", "--recovery-batch", "16", "--workers", "1"]
+SETTINGS += ["--recovery-steps", "2", "--workers", "1"]
 SIZE, CLASSES, IMAGES = 224, 4, {"train": 25, "test": 6}
 STEPS = ("inspect", "compress", "export", "export pt2", "export safetensors", "bench")
 
