@@ -17,6 +17,8 @@ was stopped goes on.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import comparison_plots
@@ -83,36 +85,41 @@ def run(cell: Cell, seed: int, *, busy: bool) -> None:
 
 
 def time_all() -> None:
-    """Time what was run beside other programs."""
-    for name in ("oneshot", "compare", "finetune", "speed"):
-        for key, found in runs.load(name).items():
-            if found.get("latency") is None and (faster := timed(name, key, found)) is not None:
-                print(f"{key}: {faster:.3f}", flush=True)
-                runs.store(name, key, {**found, "latency": faster})
+    """Time what was run beside other programs: all that takes long first, and then what has to be alone."""
+    untimed = [
+        (name, key)
+        for name in ("oneshot", "compare", "finetune", "speed")
+        for key, found in runs.load(name).items()
+        if found.get("latency") is None
+    ]
+    ready = {(name, key): to_time(name, key) for name, key in untimed}
+    for (name, key), timed in ready.items():
+        if timed is not None:
+            found = {**runs.load(name)[key], **timed()}
+            print(f"{key}: {runs.store(name, key, found)['latency']:.3f}", flush=True)
 
 
-def timed(name: str, key: str, found: dict) -> float | None:
-    """How many times faster a row's network is; None if neither its directory is there nor its ranks follow.
+def to_time(name: str, key: str) -> Callable[[], dict] | None:
+    """What times a row's network; None if neither its directory is there nor its ranks follow.
 
     Weights take no time: where the directory is gone, the same ranks are given once more, and not trained.
     """
-    out = runs.folder(name, key)
+    out, cell = runs.folder(name, key), cell_of(name, key)
     if (out / "report.json").exists():
-        return runs.timed(out)
-    cell = cell_of(name, key)
+        return partial(runs.timed, out)
     if cell is None or cell.method == BAYES:
         return None
+    out, wanted = runs.folder("ranks", key), runs.load(name)[key]["macs"]
     if cell.way == PEER:
-        from peers import untrained
+        import peers
 
-        again = untrained(*network_and_images(cell.network), cell.ratio)
+        made, timed = peers.untrained(*network_and_images(cell.network), cell.ratio, out), peers.timed
     else:
-        out = runs.folder("ranks", key)
-        again = runs.carried_out(out, "compress", *words(cell, 0), "--epochs", "0", "--recovery-steps", "0")
-        again["latency"] = runs.timed(out)
-    if again["macs"] == found["macs"]:
-        return again["latency"]
-    print(f"{key}: not the ranks that were measured: {again['macs']} MACs, not {found['macs']}", flush=True)
+        options = ("--epochs", "0", "--recovery-steps", "0")
+        made, timed = runs.carried_out(out, "compress", *words(cell, 0), *options), runs.timed
+    if made["macs"] == wanted:
+        return partial(timed, out)
+    print(f"{key}: not the ranks that were measured: {made['macs']} MACs, not {wanted}", flush=True)
     return None
 
 

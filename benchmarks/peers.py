@@ -6,6 +6,7 @@ import copy
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ import runs
 from tenfold.core.shapes import Stage
 from tenfold.data.dataset import Splits
 from tenfold.deploy.onnx import export_onnx
+from tenfold.deploy.runtime import session
 from tenfold.deploy.verify import latency_ms, size_bytes
 from tenfold.layers.census import census
 from tenfold.layers.chain import build_chain
@@ -26,7 +28,9 @@ from tenfold.pipeline.material import Material, material_of
 from tenfold.train.loop import Ended, fill_
 from tenfold.train.supervised import Training
 
-__all__ = ["compared", "peer_cp", "untrained"]
+__all__ = ["AFTER", "compared", "peer_cp", "timed", "untrained"]
+
+BEFORE, AFTER = "before.onnx", "after.onnx"
 
 
 def compared(model: nn.Module, data: Splits, ratio: float, epochs: int, seed: int) -> dict:
@@ -59,9 +63,18 @@ def compared(model: nn.Module, data: Splits, ratio: float, epochs: int, seed: in
     }
 
 
-def untrained(model: nn.Module, data: Splits, ratio: float) -> dict:
-    """MACs, bytes and times faster of what `compared` trains: they depend on its ranks alone."""
-    return _shipped(model, _at_ratio(model, ratio), tuple(data.train.images.shape[1:]))
+def untrained(model: nn.Module, data: Splits, ratio: float, folder: Path) -> dict:
+    """MACs and bytes of what `compared` trains, which depend on its ranks alone; ready to be `timed`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return _exported(model, _at_ratio(model, ratio), data.train.images.shape[1:], folder)
+
+
+def timed(folder: Path) -> dict:
+    """Times of the two networks of `untrained`, as `runs.timed` gives them."""
+    files = [folder / BEFORE, folder / AFTER]
+    shape = session(files[0]).get_inputs()[0].shape[1:]
+    pairs = zip(("original", "compressed"), latency_ms(files, tuple(shape), repetitions=100), strict=True)
+    return runs.in_turns({name: (found.median_ms, found.quartiles) for name, found in pairs})
 
 
 def _at_ratio(model: nn.Module, ratio: float) -> nn.Module:
@@ -80,18 +93,17 @@ def _accuracy(material: Material, made: nn.Module) -> float:
     return material.judged(made, material.data.test).accuracy
 
 
-def _shipped(model: nn.Module, made: nn.Module, shape: tuple[int, int, int]) -> dict:
-    """MACs and bytes of the network that was made, and how many times faster it is than `model`."""
+def _shipped(model: nn.Module, made: nn.Module, shape: Sequence[int]) -> dict:
+    """MACs, bytes and times of the network that was made."""
     with tempfile.TemporaryDirectory() as folder:
-        files = [Path(folder) / name for name in ("before.onnx", "after.onnx")]
-        for network, file in zip((model, made), files, strict=True):
-            export_onnx(network.eval(), file, tuple(shape))
-        before, after = latency_ms(files, tuple(shape))
-        return {
-            "macs": census(made, torch.zeros(1, *shape)).macs,
-            "size_bytes": size_bytes(files[1]),
-            "latency": before.median_ms / after.median_ms,
-        }
+        return {**_exported(model, made, shape, Path(folder)), **timed(Path(folder))}
+
+
+def _exported(model: nn.Module, made: nn.Module, shape: Sequence[int], folder: Path) -> dict:
+    """MACs and bytes of the network that was made, once both are in `folder`."""
+    for network, name in ((model, BEFORE), (made, AFTER)):
+        export_onnx(network.eval(), folder / name, tuple(shape))
+    return {"macs": census(made, torch.zeros(1, *shape)).macs, "size_bytes": size_bytes(folder / AFTER)}
 
 
 def peer_cp(model: nn.Module, limit: int) -> nn.Module:

@@ -110,28 +110,43 @@ def test_a_cell_that_is_known_is_not_run_and_another_is_kept(script, rows, monke
 
 def test_a_row_whose_directory_is_gone_is_timed_at_its_ranks(script, rows, monkeypatch, tmp_path):
     compare, runs = script("compare"), script("runs")
-    ran = []
+    rows_of = {
+        "compare": {
+            "resnet20 5x tt, 3 epochs, seed 0": {"macs": 7},
+            "resnet20 5x svd, 3 epochs, seed 0": {"macs": 8},  # other ranks
+            "resnet20 5x cp, 3 epochs, seed 0": {"macs": 7},
+            f"resnet20 5x {rows.BAYES}, 3 epochs, seed 0": {"macs": 7},
+            "resnet20 5x btd, 3 epochs, seed 0": {"macs": 7, "latency": 1.5},
+        },
+        "speed": {"peers cp": {"original": {}}},
+    }
+    ran, stored = [], {}
 
     def carried_out(out, *words):
         ran.append((out.name, *words[-8:]))
-        return {"macs": 7, "latency": None}
+        return {"macs": 7}
+
+    def store(name, key, found):
+        stored[key] = found
+        return found
 
     monkeypatch.setattr(runs, "RUNS", tmp_path)
+    monkeypatch.setattr(runs, "load", lambda name: rows_of.get(name, {}))
+    monkeypatch.setattr(runs, "store", store)
     monkeypatch.setattr(runs, "carried_out", carried_out)
-    monkeypatch.setattr(runs, "timed", lambda out: {True: 2.0, False: 1.0}[out.name.startswith("ranks")])
+    monkeypatch.setattr(runs, "timed", lambda out: {"latency": 2.0 if out.name.startswith("ranks") else 1.0})
     monkeypatch.setenv("TENFOLD_DATA", str(tmp_path))
-    key = "resnet20 5x tt, 3 epochs, seed 0"
-    assert compare.timed("compare", key, {"macs": 7}) == 2.0
-    assert compare.timed("compare", key, {"macs": 8}) is None  # other ranks
+    there = tmp_path / "compare-resnet20-5x-cp-3-epochs-seed-0"
+    there.mkdir()
+    (there / "report.json").write_text("{}")
+    compare.time_all()
+    assert stored == {
+        "resnet20 5x tt, 3 epochs, seed 0": {"macs": 7, "latency": 2.0},
+        "resnet20 5x cp, 3 epochs, seed 0": {"macs": 7, "latency": 1.0},
+    }
     name, *options = ran[0]
     assert name == "ranks-resnet20-5x-tt-3-epochs-seed-0"
     assert options == ["--scheme", "tt", "--epochs", "3", "--epochs", "0", "--recovery-steps", "0"]
-    assert compare.timed("compare", key.replace("tt", rows.BAYES), {"macs": 7}) is None
-    assert compare.timed("speed", "cifar resnet20 bytes", {"macs": 7}) is None
-    there = tmp_path / "compare-resnet20-5x-tt-3-epochs-seed-0"
-    there.mkdir()
-    (there / "report.json").write_text("{}")
-    assert compare.timed("compare", key, {"macs": 7}) == 1.0
     assert len(ran) == 2
 
 
