@@ -90,7 +90,7 @@ def time_all() -> None:
         (name, key)
         for name in ("oneshot", "compare", "finetune", "speed")
         for key, found in runs.load(name).items()
-        if found.get("latency") is None
+        if found.get("spread_ms") is None
     ]
     ready = {(name, key): to_time(name, key) for name, key in untimed}
     for (name, key), timed in ready.items():

@@ -56,6 +56,7 @@ VGG = learning.Cell("vgg16-bn", 4, 0, [])
 IMAGENET = {"resnet50": ("resnet50", "tucker"), "vgg16-bn 224x224": ("vgg16_bn", "svd")}
 SHARE, GAIN = 0.4, 0.85  # of the MACs, and of the ratio of MACs that the time should follow
 REPETITIONS = 100
+TIMED = "original, ms | compressed, ms"
 
 
 def main() -> None:
@@ -65,7 +66,7 @@ def main() -> None:
         return
     parts = {
         **{f"peers {scheme}": (lambda s=scheme: peers(s)) for scheme in PEERS},
-        **{f"cifar {name}": (lambda n=name: cifar(n)) for name in CIFAR},
+        **{f"cifar {name}": (lambda n=name: cifar(n, busy=arguments.busy)) for name in CIFAR},
         **{f"imagenet {name}": (lambda n=name: without_training(n)) for name in IMAGENET},
     }
     for name, part in parts.items():
@@ -117,12 +118,13 @@ def with_peers(model: nn.Module, plan: Plan) -> nn.Module:
     return made.eval()
 
 
-def cifar(name: str) -> dict:
+def cifar(name: str, *, busy: bool) -> dict:
     """A run under a budget, and for bytes its 8 bit file."""
     network, budget, options = CIFAR[name]
     out = runs.folder("speed", f"cifar {name}")  # `compare.py time` looks for it there
     weights = VGG.trained() if network == VGG.network else None
     found = runs.compress(out, network, budget, 0, *options, weights=weights)
+    found |= {} if busy else runs.timed(out)
     if name.endswith("bytes"):
         subprocess.run([sys.executable, "-m", "tenfold", "export", str(out), "--int8"], check=True)
         found["int8"] = json.loads((out / "int8.json").read_text())["files"]
@@ -143,14 +145,13 @@ def without_training(name: str) -> dict:
         command += ["--recovery-steps", "0", "--measured", "0", "--held-out", "0"]
         subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
         report = json.loads((root / "run" / "report.json").read_text())
+        times = runs.timed(root / "run")
     before, after = report["before"], report["after"]
     return {
         "macs": before["macs"] / after["macs"],
         "params": before["params"] / after["params"],
-        "latency": before["latency_ms"] / after["latency_ms"],
+        **times,
         "predicted_ms": report["latency"]["predicted_ms"],
-        "before_ms": before["latency_ms"],
-        "after_ms": after["latency_ms"],
         "seconds": round(sum(report["seconds"].values())),
     }
 
@@ -169,11 +170,12 @@ def table(results: dict[str, dict]) -> str:
     timed = {name: row for name, row in results.items() if not name.startswith("peers") and "int8" not in row}
     small = {name: row["int8"] for name, row in results.items() if "int8" in row}
     peers_of = {name.removeprefix("peers "): row for name, row in results.items() if name.startswith("peers")}
-    heads = ("network | parameters | MACs | times faster | accuracy", "network | bytes | fewer | accuracy")
-    peer = "ResNet-20, one plan, eager torch | original, ms | tensorly-torch, ms | tenfold, ms | "
+    times = f"network | parameters | MACs | {TIMED} | times faster | accuracy"
+    sizes = "network | bytes | fewer | accuracy"
+    peer = "ResNet-20, one plan, eager torch | original, ms | tensorly-torch, ms | tenfold, ms | times faster"
     parts = (
-        [*_head(heads[0]), *(_time_row(name, row) for name, row in timed.items())],
-        [*_head(heads[1]), *(_bytes_row(name, files) for name, files in small.items())] if small else [],
+        [*_head(times), *(_time_row(name, row) for name, row in timed.items())],
+        [*_head(sizes), *(_bytes_row(name, files) for name, files in small.items())] if small else [],
         [*_head(peer), *(_peer_row(name, row) for name, row in peers_of.items())],
     )
     return "\n\n".join("\n".join(part) for part in parts if part)
@@ -188,7 +190,18 @@ def _time_row(name: str, row: dict) -> str:
     accuracy = f"{row['original']:.2f} -> {row['accuracy']:.2f} %" if "accuracy" in row else "not trained"
     params = row.get("ratio", row.get("params", math.nan))
     macs = f"{row['macs']:.2f}" if name.startswith("imagenet") else f"{1 / row['macs_left']:.2f}"
-    return f"| {name} | {params:.2f}x | {macs}x | **{runs.middle([row['latency']], '.2f')}x** | {accuracy} |"
+    spread = row.get("spread_ms") or {}
+    times = " | ".join(_spread(spread.get(kind)) for kind in ("original", "compressed"))
+    faster = runs.middle([row["latency"]], ".2f")
+    return f"| {name} | {params:.2f}x | {macs}x | {times} | **{faster}x** | {accuracy} |"
+
+
+def _spread(times: list[float] | None) -> str:
+    """Median and quartiles."""
+    if times is None:
+        return "-"
+    first, median, third = (f"{time:#.3g}".rstrip(".") for time in times)
+    return f"{median} ({first} to {third})"
 
 
 def _bytes_row(name: str, files: dict[str, dict]) -> str:
@@ -200,8 +213,9 @@ def _bytes_row(name: str, files: dict[str, dict]) -> str:
 
 
 def _peer_row(name: str, row: dict) -> str:
-    times = [row[kind]["median_ms"] for kind in ("original", "tensorly-torch", "tenfold")]
-    return f"| {name} | {' | '.join(f'{time:.2f}' for time in times)} | **{times[1] / times[2]:.2f}x** |"
+    median = {kind: row[kind]["median_ms"] for kind in ("original", "tensorly-torch", "tenfold")}
+    times = " | ".join(_spread(sorted([median[kind], *row[kind]["quartiles"]])) for kind in median)
+    return f"| {name} | {times} | **{median['tensorly-torch'] / median['tenfold']:.2f}x** |"
 
 
 if __name__ == "__main__":
