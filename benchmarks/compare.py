@@ -85,7 +85,10 @@ def run(cell: Cell, seed: int, *, busy: bool) -> None:
 
 
 def time_all() -> None:
-    """Time what was run beside other programs: all that takes long first, and then what has to be alone."""
+    """Time what was run beside other programs: all that takes long first, and then what has to be alone.
+
+    Bytes, which follow from the ranks too, are filled in where they were not kept.
+    """
     untimed = [
         (name, key)
         for name in ("oneshot", "compare", "finetune", "speed")
@@ -118,7 +121,7 @@ def to_time(name: str, key: str) -> Callable[[], dict] | None:
         options = ("--epochs", "0", "--recovery-steps", "0")
         made, timed = runs.carried_out(out, "compress", *words(cell, 0), *options), runs.timed
     if made["macs"] == wanted:
-        return partial(timed, out)
+        return lambda: {"size_bytes": made["size_bytes"], **timed(out)}
     print(f"{key}: not the ranks that were measured: {made['macs']} MACs, not {wanted}", flush=True)
     return None
 

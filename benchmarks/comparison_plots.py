@@ -79,7 +79,7 @@ def panel(axes: Axes, known: Measured, network: str, cost: str) -> None:
         axes.plot(
             across, up, f"{MARKERS[way]}{'--' if epochs else '-'}", color=COLOURS[way],
             fillstyle="none" if epochs else "full",
-            label=said(way) + (f", {epochs} epochs" if epochs else ""),
+            label=said(way),
         )  # fmt: skip
     before = next(
         (r.original for c, rows in known.items() if c.network == network for r in rows if r.original), None
@@ -93,10 +93,12 @@ def panel(axes: Axes, known: Measured, network: str, cost: str) -> None:
 
 
 def legend(figure: Figure) -> None:
-    """One for all panels."""
+    """One for all panels, a mark for each way: filled, if the way was measured in one shot."""
     handles = {}
     for axes in figure.axes:
-        handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            if label not in handles or handles[label].get_fillstyle() == "none":
+                handles[label] = handle
     figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=4, fontsize=8)
 
 

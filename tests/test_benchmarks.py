@@ -124,7 +124,7 @@ def test_a_row_whose_directory_is_gone_is_timed_at_its_ranks(script, rows, monke
 
     def carried_out(out, *words):
         ran.append((out.name, *words[-8:]))
-        return {"macs": 7}
+        return {"macs": 7, "size_bytes": 9}
 
     def store(name, key, found):
         stored[key] = found
@@ -141,7 +141,7 @@ def test_a_row_whose_directory_is_gone_is_timed_at_its_ranks(script, rows, monke
     (there / "report.json").write_text("{}")
     compare.time_all()
     assert stored == {
-        "resnet20 5x tt, 3 epochs, seed 0": {"macs": 7, "latency": 2.0},
+        "resnet20 5x tt, 3 epochs, seed 0": {"macs": 7, "size_bytes": 9, "latency": 2.0},
         "resnet20 5x cp, 3 epochs, seed 0": {"macs": 7, "latency": 1.0},
     }
     name, *options = ran[0]
