@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 import comparison_plots
@@ -112,18 +113,24 @@ def to_time(name: str, key: str) -> Callable[[], dict] | None:
         return partial(runs.timed, out)
     if cell is None or cell.method == BAYES:
         return None
-    out, wanted = runs.folder("ranks", key), runs.load(name)[key]["macs"]
+    made, timed = ranks_of(replace(cell, epochs=0))
+    if made["macs"] == (wanted := runs.load(name)[key]["macs"]):
+        return lambda: {"size_bytes": made["size_bytes"], **timed()}
+    print(f"{key}: not the ranks that were measured: {made['macs']} MACs, not {wanted}", flush=True)
+    return None
+
+
+@cache
+def ranks_of(cell: Cell) -> tuple[dict, Callable[[], dict]]:
+    """A network of a cell's ranks, neither recovered nor fine-tuned: MACs and bytes, and what times it."""
+    out = runs.folder("ranks", cell.name)
     if cell.way == PEER:
         import peers
 
-        made, timed = peers.untrained(*network_and_images(cell.network), cell.ratio, out), peers.timed
-    else:
-        options = ("--epochs", "0", "--recovery-steps", "0")
-        made, timed = runs.carried_out(out, "compress", *words(cell, 0), *options), runs.timed
-    if made["macs"] == wanted:
-        return lambda: {"size_bytes": made["size_bytes"], **timed(out)}
-    print(f"{key}: not the ranks that were measured: {made['macs']} MACs, not {wanted}", flush=True)
-    return None
+        made = peers.untrained(*network_and_images(cell.network), cell.ratio, out)
+        return made, partial(peers.timed, out)
+    made = runs.carried_out(out, "compress", *words(cell, 0), "--recovery-steps", "0")
+    return made, partial(runs.timed, out)
 
 
 def words(cell: Cell, seed: int) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import statistics
 from collections.abc import Callable, Iterable, Sequence
@@ -148,22 +147,23 @@ def costs(known: Measured, columns: Sequence[str] = tuple(_COLUMNS)) -> str:
 
 def behind(known: Measured) -> str:
     """Where tenfold's default keeps less, computes more than another way, or is slower than the original."""
-    less, more, slow = [], [], []
+    less, factors, slow = [], [], []
     for cell, rows in known.items():
         ours = known.get(replace(cell, way=DEFAULT), [])
         if ours and cell.method not in (DEFAULT, BAYES) and accuracy(rows) > accuracy(ours):
             less.append(
                 f"{accuracy(ours):.2f} % against {accuracy(rows):.2f} % of {said(cell.way)} ({where(cell)})"
             )
-        if ours and cell.way == PEER and (rows[0].macs or math.inf) < ours[0].macs:
-            more.append(f"{ours[0].macs / 1e6:.1f} against {rows[0].macs / 1e6:.1f} M ({where(cell)})")
+        if ours and cell.way == PEER and rows[0].macs:
+            factors.append(ours[0].macs / rows[0].macs)
         speeds = [row.faster for row in rows if row.faster]
         if cell.method in (DEFAULT, BAYES) and speeds and round(statistics.median(speeds), 2) < 1:
             slow.append(f"{statistics.median(speeds):.2f}x ({where(cell)})")
-    even = at_equal_macs(known)
+    even, more = at_equal_macs(known), [factor for factor in factors if factor > 1]
+    times = f"{runs.spread(more)} times, in {len(more)} of {len(factors)} cells" if more else _NOWHERE
     return "\n".join((
         f"- Less accurate than another way: {', '.join(less) or _NOWHERE}.",
-        f"- More MACs than tensorly-torch's CP of as many parameters: {', '.join(more) or _NOWHERE}.",
+        f"- More MACs than tensorly-torch's CP of as many parameters: {times}.",
         "- Less accurate than it with our recovery at equal MACs (interpolated): "
         f"{', '.join(even) or _NOWHERE}.",
         f"- Slower than the original in ONNX Runtime: {', '.join(slow) or _NOWHERE}.",
@@ -210,6 +210,8 @@ def coverage(known: Measured, epochs: int) -> str:
     """How much of what was planned is there."""
     planned = [cell for cell in PLANNED if bool(cell.epochs) == bool(epochs)]
     there = len({cell.planned for cell in known} & set(planned))
+    if there == len(planned):
+        return f"All {there} planned cells are measured."
     return (
         f"{there} of {len(planned)} planned cells are measured; `python benchmarks/compare.py missing` "
         "prints the command for each of the others."
