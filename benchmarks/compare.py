@@ -17,6 +17,7 @@ was stopped goes on.
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
@@ -25,7 +26,7 @@ from pathlib import Path
 import comparison_plots
 import comparison_tables
 import learning
-from comparison_rows import BAYES, PEER, PEER_RECOVERED, PLANNED, Cell, cell_of, measured
+from comparison_rows import BAYES, PEER, PEER_RECOVERED, PLANNED, SHORT, Cell, cell_of, measured
 
 import runs
 
@@ -88,13 +89,13 @@ def run(cell: Cell, seed: int, *, busy: bool) -> None:
 def time_all() -> None:
     """Time what was run beside other programs: all that takes long first, and then what has to be alone.
 
-    Bytes, which follow from the ranks too, are filled in where they were not kept.
+    Bytes, which follow from the ranks too, are kept as well.
     """
     untimed = [
         (name, key)
         for name in ("oneshot", "compare", "finetune", "speed")
         for key, found in runs.load(name).items()
-        if found.get("spread_ms") is None
+        if found.get("latency") is None
     ]
     ready = {(name, key): to_time(name, key) for name, key in untimed}
     for (name, key), timed in ready.items():
@@ -104,20 +105,28 @@ def time_all() -> None:
 
 
 def to_time(name: str, key: str) -> Callable[[], dict] | None:
-    """What times a row's network; None if neither its directory is there nor its ranks follow.
+    """What times a row's network; None if no directory holds its ranks, and they do not follow.
 
-    Weights take no time: where the directory is gone, the same ranks are given once more, and not trained.
+    Weights take no time: where no run has these ranks, they are given once more, and not trained.
     """
-    out, cell = runs.folder(name, key), cell_of(name, key)
-    if (out / "report.json").exists():
-        return partial(runs.timed, out)
+    cell, macs = cell_of(name, key), runs.load(name)[key].get("macs", 0)
+    same = [] if cell is None else [f"{replace(cell, epochs=count).name}, seed 0" for count in (0, SHORT)]
+    for out in (runs.folder(name, key), *(runs.folder("compare", other) for other in same)):
+        if macs_of(out) == macs:
+            return partial(runs.timed, out)
     if cell is None or cell.method == BAYES:
         return None
     made, timed = ranks_of(replace(cell, epochs=0))
-    if made["macs"] == (wanted := runs.load(name)[key]["macs"]):
+    if made["macs"] == macs:
         return lambda: {"size_bytes": made["size_bytes"], **timed()}
-    print(f"{key}: not the ranks that were measured: {made['macs']} MACs, not {wanted}", flush=True)
+    print(f"{key}: not the ranks that were measured: {made['macs']} MACs, not {macs}", flush=True)
     return None
+
+
+def macs_of(out: Path) -> int | None:
+    """Of the network in a run directory; None where no run was finished."""
+    report = out / "report.json"
+    return json.loads(report.read_text())["after"]["macs"] if report.exists() else None
 
 
 @cache

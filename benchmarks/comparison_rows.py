@@ -19,6 +19,7 @@ __all__ = [
     "PEER_RECOVERED",
     "PLANNED",
     "SCHEMES",
+    "SHORT",
     "Cell",
     "Row",
     "cell_of",

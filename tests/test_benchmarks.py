@@ -115,8 +115,9 @@ def test_a_row_whose_directory_is_gone_is_timed_at_its_ranks(script, rows, monke
             "resnet20 5x tt, 3 epochs, seed 0": {"macs": 7},
             "resnet20 5x svd, 3 epochs, seed 0": {"macs": 8},  # other ranks
             "resnet20 5x cp, 3 epochs, seed 0": {"macs": 7},
+            "resnet20 5x cp, 0 epochs, seed 0": {"macs": 7},  # has the ranks of the last one
             f"resnet20 5x {rows.BAYES}, 3 epochs, seed 0": {"macs": 7},
-            "resnet20 5x btd, 3 epochs, seed 0": {"macs": 7, "spread_ms": {}},
+            "resnet20 5x btd, 3 epochs, seed 0": {"macs": 7, "latency": 1.5},
         },
         "speed": {"peers cp": {"original": {}}},
     }
@@ -138,11 +139,12 @@ def test_a_row_whose_directory_is_gone_is_timed_at_its_ranks(script, rows, monke
     monkeypatch.setenv("TENFOLD_DATA", str(tmp_path))
     there = tmp_path / "compare-resnet20-5x-cp-3-epochs-seed-0"
     there.mkdir()
-    (there / "report.json").write_text("{}")
+    (there / "report.json").write_text('{"after": {"macs": 7}}')
     compare.time_all()
     assert stored == {
         "resnet20 5x tt, 3 epochs, seed 0": {"macs": 7, "size_bytes": 9, "latency": 2.0},
         "resnet20 5x cp, 3 epochs, seed 0": {"macs": 7, "latency": 1.0},
+        "resnet20 5x cp, 0 epochs, seed 0": {"macs": 7, "latency": 1.0},
     }
     options = ["--scheme", "tt", "--epochs", "0", "--recovery-steps", "0"]
     assert ran[0] == ("ranks-resnet20-5x-tt-0-epochs", *options)
