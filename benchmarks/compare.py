@@ -18,14 +18,14 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import comparison_plots
 import comparison_tables
 import learning
+import pairs
 from comparison_rows import BAYES, PEER, PEER_RECOVERED, PLANNED, SHORT, Cell, cell_of, measured
 
 import runs
@@ -87,38 +87,35 @@ def run(cell: Cell, seed: int, *, busy: bool) -> None:
 
 
 def time_all() -> None:
-    """Time what was run beside other programs: all that takes long first, and then what has to be alone.
-
-    Bytes, which follow from the ranks too, are kept as well.
-    """
+    """Time what was run beside other programs: all that takes long first, and then what has to be alone."""
     untimed = [
         (name, key)
         for name in ("oneshot", "compare", "finetune", "speed")
         for key, found in runs.load(name).items()
         if found.get("latency") is None
     ]
-    ready = {(name, key): to_time(name, key) for name, key in untimed}
-    for (name, key), timed in ready.items():
-        if timed is not None:
-            found = {**runs.load(name)[key], **timed()}
-            print(f"{key}: {runs.store(name, key, found)['latency']:.3f}", flush=True)
+    ready = {(name, key): place for name, key in untimed if (place := to_time(name, key))}
+    for (name, key), place in ready.items():
+        found = {**runs.load(name)[key], **pairs.timed(place)}
+        print(f"{key}: {runs.store(name, key, found)['latency']:.3f}", flush=True)
 
 
-def to_time(name: str, key: str) -> Callable[[], dict] | None:
-    """What times a row's network; None if no directory holds its ranks, and they do not follow.
+def to_time(name: str, key: str) -> Path | None:
+    """Where a row's networks are, ready to be timed; None if no run has its ranks, and they do not follow.
 
-    Weights take no time: where no run has these ranks, they are given once more, and not trained.
+    Weights take no time: where no run directory has these ranks, they are given once more, and not trained.
     """
     cell, macs = cell_of(name, key), runs.load(name)[key].get("macs", 0)
     same = [] if cell is None else [f"{replace(cell, epochs=count).name}, seed 0" for count in (0, SHORT)]
     for out in (runs.folder(name, key), *(runs.folder("compare", other) for other in same)):
         if macs_of(out) == macs:
-            return partial(runs.timed, out)
+            pairs.export_run(out, place := runs.folder("pairs", out.name))
+            return place
     if cell is None or cell.method == BAYES:
         return None
-    made, timed = ranks_of(replace(cell, epochs=0))
+    made, place = ranks_of(replace(cell, epochs=0))
     if made["macs"] == macs:
-        return lambda: {"size_bytes": made["size_bytes"], **timed()}
+        return place
     print(f"{key}: not the ranks that were measured: {made['macs']} MACs, not {macs}", flush=True)
     return None
 
@@ -130,16 +127,16 @@ def macs_of(out: Path) -> int | None:
 
 
 @cache
-def ranks_of(cell: Cell) -> tuple[dict, Callable[[], dict]]:
-    """A network of a cell's ranks, neither recovered nor fine-tuned: MACs and bytes, and what times it."""
-    out = runs.folder("ranks", cell.name)
+def ranks_of(cell: Cell) -> tuple[dict, Path]:
+    """A network of a cell's ranks, neither recovered nor fine-tuned: MACs and bytes, and where it is."""
+    place = runs.folder("pairs", cell.name)
     if cell.way == PEER:
         import peers
 
-        made = peers.untrained(*network_and_images(cell.network), cell.ratio, out)
-        return made, partial(peers.timed, out)
-    made = runs.carried_out(out, "compress", *words(cell, 0), "--recovery-steps", "0")
-    return made, partial(runs.timed, out)
+        return peers.untrained(*network_and_images(cell.network), cell.ratio, place), place
+    out = runs.folder("ranks", cell.name)
+    runs.go(out, "compress", *words(cell, 0), "--recovery-steps", "0")
+    return pairs.export_run(out, place), place
 
 
 def words(cell: Cell, seed: int) -> list[str]:

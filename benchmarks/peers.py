@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import pairs
 import torch
 from tltorch import FactorizedConv
 from torch import Tensor, nn
@@ -16,10 +17,6 @@ from torch import Tensor, nn
 import runs
 from tenfold.core.shapes import Stage
 from tenfold.data.dataset import Splits
-from tenfold.deploy.onnx import export_onnx
-from tenfold.deploy.runtime import session
-from tenfold.deploy.verify import latency_ms, size_bytes
-from tenfold.layers.census import census
 from tenfold.layers.chain import build_chain
 from tenfold.layers.describe import describe
 from tenfold.layers.surgery import replace_
@@ -28,9 +25,7 @@ from tenfold.pipeline.material import Material, material_of
 from tenfold.train.loop import Ended, fill_
 from tenfold.train.supervised import Training
 
-__all__ = ["AFTER", "compared", "peer_cp", "timed", "untrained"]
-
-BEFORE, AFTER = "before.onnx", "after.onnx"
+__all__ = ["compared", "peer_cp", "untrained"]
 
 
 def compared(model: nn.Module, data: Splits, ratio: float, epochs: int, seed: int) -> dict:
@@ -64,17 +59,8 @@ def compared(model: nn.Module, data: Splits, ratio: float, epochs: int, seed: in
 
 
 def untrained(model: nn.Module, data: Splits, ratio: float, folder: Path) -> dict:
-    """MACs and bytes of what `compared` trains, which depend on its ranks alone; ready to be `timed`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return _exported(model, _at_ratio(model, ratio), data.train.images.shape[1:], folder)
-
-
-def timed(folder: Path) -> dict:
-    """Times of the two networks of `untrained`, as `runs.timed` gives them."""
-    files = [folder / BEFORE, folder / AFTER]
-    shape = session(files[0]).get_inputs()[0].shape[1:]
-    pairs = zip(("original", "compressed"), latency_ms(files, tuple(shape), repetitions=100), strict=True)
-    return runs.in_turns({name: (found.median_ms, found.quartiles) for name, found in pairs})
+    """What `compared` trains, whose costs depend on its ranks alone, exported to `folder`: MACs and bytes."""
+    return pairs.export(model, _at_ratio(model, ratio), data.train.images.shape[1:], folder)
 
 
 def _at_ratio(model: nn.Module, ratio: float) -> nn.Module:
@@ -96,14 +82,7 @@ def _accuracy(material: Material, made: nn.Module) -> float:
 def _shipped(model: nn.Module, made: nn.Module, shape: Sequence[int]) -> dict:
     """MACs, bytes and times of the network that was made."""
     with tempfile.TemporaryDirectory() as folder:
-        return {**_exported(model, made, shape, Path(folder)), **timed(Path(folder))}
-
-
-def _exported(model: nn.Module, made: nn.Module, shape: Sequence[int], folder: Path) -> dict:
-    """MACs and bytes of the network that was made, once both are in `folder`."""
-    for network, name in ((model, BEFORE), (made, AFTER)):
-        export_onnx(network.eval(), folder / name, tuple(shape))
-    return {"macs": census(made, torch.zeros(1, *shape)).macs, "size_bytes": size_bytes(folder / AFTER)}
+        return {**pairs.export(model, made, shape, Path(folder)), **pairs.timed(Path(folder))}
 
 
 def peer_cp(model: nn.Module, limit: int) -> nn.Module:

@@ -15,7 +15,6 @@ from pathlib import Path
 RESULTS = Path(__file__).parent / "results"
 RUNS = Path(__file__).parent / "runs"
 TIMES = {"latency", "spread_ms", "seconds", "phases"}
-RUNTIME = "onnxruntime"
 MACHINE = {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count()}
 
 
@@ -56,25 +55,6 @@ def kept(name: str, key: str, *command: str, busy: bool = False) -> dict:
         found = store(name, key, carried_out(folder(name, key), *command), busy=busy)
         print(found, flush=True)
     return found
-
-
-def timed(out: Path) -> dict[str, object]:
-    """Times of a run's networks, original and compressed: one image, one thread, ONNX Runtime, in turns.
-
-    "latency" is the original's median by the other, "spread_ms" first quartile, median and third quartile.
-    """
-    words = ["bench", str(out), "--batch", "1", "--threads", "1", "--repetitions", "100"]
-    subprocess.run([sys.executable, "-m", "tenfold", *words], check=True, stdout=subprocess.DEVNULL)
-    rows = json.loads((out / "bench.json").read_text())["timings"]
-    return in_turns(
-        {row["network"]: (row["median_ms"], row["quartiles"]) for row in rows if row["runtime"] == RUNTIME}
-    )
-
-
-def in_turns(found: dict[str, tuple[float, tuple[float, float]]]) -> dict[str, object]:
-    """What is kept of times that were taken in turns: of each network the median and the quartiles, in ms."""
-    spread = {network: [first, median, third] for network, (median, (first, third)) in found.items()}
-    return {"latency": found["original"][0] / found["compressed"][0], "spread_ms": spread}
 
 
 def folder(name: str, key: str) -> Path:

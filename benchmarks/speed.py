@@ -26,6 +26,7 @@ from pathlib import Path
 import imagenet
 import learning
 import numpy as np
+import pairs
 import torch
 from PIL import Image
 from torch import nn
@@ -124,7 +125,7 @@ def cifar(name: str, *, busy: bool) -> dict:
     out = runs.folder("speed", f"cifar {name}")  # `compare.py time` looks for it there
     weights = VGG.trained() if network == VGG.network else None
     found = runs.compress(out, network, budget, 0, *options, weights=weights)
-    found |= {} if busy else runs.timed(out)
+    found |= {} if busy else pairs.time_run(out)
     if name.endswith("bytes"):
         subprocess.run([sys.executable, "-m", "tenfold", "export", str(out), "--int8"], check=True)
         found["int8"] = json.loads((out / "int8.json").read_text())["files"]
@@ -145,7 +146,7 @@ def without_training(name: str) -> dict:
         command += ["--recovery-steps", "0", "--measured", "0", "--held-out", "0"]
         subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
         report = json.loads((root / "run" / "report.json").read_text())
-        times = runs.timed(root / "run")
+        times = pairs.time_run(root / "run")
     before, after = report["before"], report["after"]
     return {
         "macs": before["macs"] / after["macs"],

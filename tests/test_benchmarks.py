@@ -9,6 +9,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import torch
+from torch import nn
 
 ROOT = Path(__file__).parents[1]
 MEASURED = ROOT / "docs" / "measured"
@@ -108,12 +110,12 @@ def test_a_cell_that_is_known_is_not_run_and_another_is_kept(script, rows, monke
     assert list(kept) == ["resnet20 5x tt, 30 epochs, seed 0"]
 
 
-def test_a_row_whose_directory_is_gone_is_timed_at_its_ranks(script, rows, monkeypatch, tmp_path):
-    compare, runs = script("compare"), script("runs")
-    rows_of = {
+def test_a_row_is_timed_in_any_run_of_its_ranks_or_in_one_that_is_made(script, rows, monkeypatch, tmp_path):
+    compare, runs, pairs = script("compare"), script("runs"), script("pairs")
+    kept = {
         "compare": {
             "resnet20 5x tt, 3 epochs, seed 0": {"macs": 7},
-            "resnet20 5x svd, 3 epochs, seed 0": {"macs": 8},  # other ranks
+            "resnet20 5x svd, 3 epochs, seed 0": {"macs": 8},  # made again, it has other ranks
             "resnet20 5x cp, 3 epochs, seed 0": {"macs": 7},
             "resnet20 5x cp, 0 epochs, seed 0": {"macs": 7},  # has the ranks of the last one
             f"resnet20 5x {rows.BAYES}, 3 epochs, seed 0": {"macs": 7},
@@ -122,33 +124,37 @@ def test_a_row_whose_directory_is_gone_is_timed_at_its_ranks(script, rows, monke
         "speed": {"peers cp": {"original": {}}},
     }
     ran, stored = [], {}
-
-    def carried_out(out, *words):
-        ran.append((out.name, *words[-6:]))
-        return {"macs": 7, "size_bytes": 9}
-
-    def store(name, key, found):
-        stored[key] = found
-        return found
-
     monkeypatch.setattr(runs, "RUNS", tmp_path)
-    monkeypatch.setattr(runs, "load", lambda name: rows_of.get(name, {}))
-    monkeypatch.setattr(runs, "store", store)
-    monkeypatch.setattr(runs, "carried_out", carried_out)
-    monkeypatch.setattr(runs, "timed", lambda out: {"latency": 2.0 if out.name.startswith("ranks") else 1.0})
+    monkeypatch.setattr(runs, "load", lambda name: kept.get(name, {}))
+    monkeypatch.setattr(runs, "store", lambda _, key, found: stored.setdefault(key, found))
+    monkeypatch.setattr(runs, "go", lambda out, *words: ran.append((out.name, *words[-6:])))
+    monkeypatch.setattr(pairs, "export_run", lambda out, place: {"macs": 7, "from": out, "to": place})
+    monkeypatch.setattr(pairs, "timed", lambda place: {"latency": 1.0, "spread_ms": place.name})
     monkeypatch.setenv("TENFOLD_DATA", str(tmp_path))
     there = tmp_path / "compare-resnet20-5x-cp-3-epochs-seed-0"
     there.mkdir()
     (there / "report.json").write_text('{"after": {"macs": 7}}')
     compare.time_all()
-    assert stored == {
-        "resnet20 5x tt, 3 epochs, seed 0": {"macs": 7, "size_bytes": 9, "latency": 2.0},
-        "resnet20 5x cp, 3 epochs, seed 0": {"macs": 7, "latency": 1.0},
-        "resnet20 5x cp, 0 epochs, seed 0": {"macs": 7, "latency": 1.0},
+    assert {key: found["spread_ms"] for key, found in stored.items()} == {
+        "resnet20 5x tt, 3 epochs, seed 0": "pairs-resnet20-5x-tt-0-epochs",
+        "resnet20 5x cp, 3 epochs, seed 0": f"pairs-{there.name}",
+        "resnet20 5x cp, 0 epochs, seed 0": f"pairs-{there.name}",
     }
     options = ["--scheme", "tt", "--epochs", "0", "--recovery-steps", "0"]
     assert ran[0] == ("ranks-resnet20-5x-tt-0-epochs", *options)
     assert len(ran) == 2
+
+
+def test_two_networks_are_exported_and_timed_in_turns(script, tmp_path):
+    torch.manual_seed(0)
+    before, after = (
+        nn.Sequential(nn.Conv2d(1, width, 3), nn.Flatten(), nn.Linear(36 * width, 2)) for width in (64, 1)
+    )
+    pairs = script("pairs")
+    assert pairs.export(before, after, (1, 8, 8), tmp_path)["macs"] == 36 * 9 + 36 * 2
+    found = pairs.timed(tmp_path)
+    assert found["latency"] == found["spread_ms"]["original"][1] / found["spread_ms"]["compressed"][1]
+    assert all(sorted(times) == times for times in found["spread_ms"].values())
 
 
 def test_the_best_of_a_row_is_bold_and_what_is_behind_is_said(rows, tables):
