@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from tenfold.config import CompressSettings
 from tenfold.core.errors import BudgetError
@@ -10,7 +11,7 @@ from tenfold.core.report import LatencyReport, Report
 from tenfold.deploy.clock import MachineClock
 from tenfold.jobs.compress import run
 
-WHOLE, LAYER = 10.0, 4.0
+LAYER = 4.0
 
 
 @pytest.fixture
@@ -21,7 +22,15 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
         return [LAYER if len(chain) == 1 else float(len(chain)) for chain in chains]
 
     monkeypatch.setattr(MachineClock, "__call__", times)
-    monkeypatch.setattr(MachineClock, "network_ms", lambda *_: WHOLE + LAYER)  # three layers
+    monkeypatch.setattr(MachineClock, "network_ms", network)
+
+
+def network(_: object, model: nn.Module, __: object, *, stage: float = 1.0, rest: float = 2.0) -> float:
+    """Milliseconds of a whole one, if each stage of a chain takes `stage` in it."""
+    parts = [stage * len(part) for part in model.children() if isinstance(part, nn.Sequential)]
+    return (
+        rest + sum(parts) + LAYER * sum(isinstance(part, nn.Conv2d | nn.Linear) for part in model.children())
+    )
 
 
 def test_a_job_keeps_its_budget_on_latency(clock: None, sample: dict[str, object], tmp_path: Path) -> None:
@@ -43,13 +52,26 @@ def test_a_job_keeps_its_budget_on_latency(clock: None, sample: dict[str, object
 def test_layers_that_take_longer_alone_than_the_whole_network_are_faster_in_it(
     clock: None, sample: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(MachineClock, "network_ms", lambda *_: 6.0)  # its three layers alone: 12
+    # its three layers alone: 12
+    monkeypatch.setattr(MachineClock, "network_ms", lambda *given: network(*given, rest=0.0) / 2)
     settings = {**sample, "budget": ["latency=0.9", "params=0.9"], "out": tmp_path / "run"}
     done = run(CompressSettings.make(settings))
     assert done is not None
     report = done.read_report()
     assert report.latency is not None
     assert report.latency.predicted_ms in (5.0, 4.0)  # a chain of two saves 1 of 2, and nothing lies beside
+
+
+def test_chains_are_predicted_as_they_are_in_a_network_of_the_chosen_ranks(
+    clock: None, sample: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MachineClock, "network_ms", lambda *given: network(*given, stage=0.5))
+    settings = {**sample, "budget": ["latency=0.9", "params=0.9"], "out": tmp_path / "run"}
+    done = run(CompressSettings.make(settings))
+    assert done is not None
+    report = done.read_report()
+    assert report.latency is not None
+    assert report.latency.predicted_ms in (11.0, 8.0)  # a chain of two, alone 2, saves 3 of 4
 
 
 def test_a_budget_on_latency_that_cannot_be_met(

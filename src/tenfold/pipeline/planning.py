@@ -16,14 +16,17 @@ from tenfold.core.plan import Budget, Plan
 from tenfold.core.shapes import at_a_time
 from tenfold.data.dataset import Preprocessing
 from tenfold.deploy.clock import MachineClock
+from tenfold.deploy.layer_graph import random_weights
 from tenfold.layers.census import Census, census, check_finite
+from tenfold.layers.chain import build_chain
 from tenfold.layers.statistics import moments
+from tenfold.layers.surgery import replace_
 from tenfold.options import Options, Progress
-from tenfold.ranks.allocate import allocate, totals
+from tenfold.ranks.allocate import allocate, picked, totals
 from tenfold.ranks.cache import DiskCache
 from tenfold.ranks.select import get_selector
 from tenfold.ranks.table import Candidate, FitCache, Layer, build_table, outline, refine_table
-from tenfold.ranks.timed import timed
+from tenfold.ranks.timed import stages_of, timed
 from tenfold.train.batches import augmented
 
 __all__ = [
@@ -45,6 +48,7 @@ STATISTICS_BATCH = 125
 """Images at a time of a pass that only looks, if they are small; see `tenfold.core.shapes.at_a_time`."""
 
 _REFINEMENTS = 2
+_LEAST_PACE = 0.1  # a chain takes some time, whatever two noisy times differ by
 
 
 @dataclass(frozen=True)
@@ -211,6 +215,7 @@ def allocated(
     plan = allocate(table, limits, fixed)
     for done in range(_REFINEMENTS):
         tell("refine", done, _REFINEMENTS)
+        times = times and times.matched(survey, table, plan, fixed)
         table = refine_table(
             table, survey.layers, plan, aligned=aligned, cache=cache, workers=options.workers
         )
@@ -232,16 +237,45 @@ class _Times:
         network_ms: milliseconds of one image in the network as it is.
         pace: what layers take in the network, of what they take alone among many candidates, which find no
             weights in the caches; at most 1.
+        chains: the same of chains, beside the pace.
     """
 
     clock: MachineClock
     network_ms: float
     pace: float = 1.0
+    chains: float = 1.0
+
+    def of(self, candidate: Candidate) -> float:
+        """Milliseconds in the network of a candidate that was timed alone."""
+        return candidate.latency_ms * self.pace * (1.0 if candidate.choice is None else self.chains)
 
     def paced(self, rows: dict[str, tuple[Candidate, ...]]) -> _Times:
         """With the pace at which the layers, in the first rows, take no longer than all of the network."""
         alone = sum(row[0].latency_ms for row in rows.values())
         return replace(self, pace=min(1.0, self.network_ms / alone) if alone else 1.0)
+
+    def matched(
+        self, survey: Survey, table: dict[str, tuple[Candidate, ...]], plan: Plan, fixed: dict[str, float]
+    ) -> _Times:
+        """With the pace of chains that a network of these ranks, whatever its weights, shows as a whole."""
+        chosen = {name: c for name, c in picked(table, plan).items() if c.choice is not None}
+        alone = sum(candidate.latency_ms for candidate in chosen.values())
+        if not alone or survey.model is None or survey.shape is None:
+            return self
+        whole = self.clock.network_ms(_with_chains(survey.model, survey.layers, chosen), survey.shape)
+        taken = whole - (totals(table, plan, fixed)["latency_ms"] - alone)
+        return replace(self, chains=self.chains * max(taken / alone, _LEAST_PACE))
+
+
+def _with_chains(model: nn.Module, layers: list[Layer], chosen: dict[str, Candidate]) -> nn.Module:
+    """A copy of the network with chains of random weights: as fast as one that is fitted."""
+    made = copy.deepcopy(model)
+    for layer in (layer for layer in layers if layer.name in chosen):
+        bias: Tensor | None = made.get_submodule(layer.name).bias  # type: ignore[assignment]
+        stages = stages_of(layer, chosen[layer.name])
+        weights = tuple(torch.from_numpy(weight).to(layer.weight) for weight in random_weights(stages))
+        replace_(made, layer.name, build_chain(layer.spec, stages, weights, bias))
+    return made
 
 
 def clock_of(options: Options) -> MachineClock:
@@ -265,7 +299,7 @@ def _timed(
         return table
     found = timed(table, survey.layers, times.clock, lambda done, total: tell("timing", done, total))
     return {
-        name: tuple(replace(c, latency_ms=times.pace * c.latency_ms) for c in candidates)
+        name: tuple(replace(c, latency_ms=times.of(c)) for c in candidates)
         for name, candidates in found.items()
     }
 

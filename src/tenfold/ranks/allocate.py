@@ -25,8 +25,13 @@ _SECONDS = 20.0  # HiGHS stops there with the best plan it has; its gap is then 
 
 def totals(table: Table, plan: Plan, fixed: Mapping[str, float]) -> dict[str, float]:
     """What a plan ships: the sums of its candidates' costs and of `fixed`."""
-    picked = [_find(table[name], plan, name) for name in table]
-    return {name: rest + sum(getattr(c, name) for c in picked) for name, rest in fixed.items()}
+    chosen = picked(table, plan).values()
+    return {name: rest + sum(getattr(c, name) for c in chosen) for name, rest in fixed.items()}
+
+
+def picked(table: Table, plan: Plan) -> dict[str, Candidate]:
+    """The candidate of each layer that a plan names."""
+    return {name: next(c for c in row if c.choice == plan[name]) for name, row in table.items()}
 
 
 def allocate(table: Table, limits: Mapping[str, float], fixed: Mapping[str, float]) -> Plan:
@@ -57,11 +62,6 @@ def allocate(table: Table, limits: Mapping[str, float], fixed: Mapping[str, floa
     else:
         picked = _by_program(table, room)
     return Plan({layer: candidate.choice for layer, candidate in picked.items()})
-
-
-def _find(row: tuple[Candidate, ...], plan: Plan, name: str) -> Candidate:
-    """The candidate that a plan names."""
-    return next(candidate for candidate in row if candidate.choice == plan[name])
 
 
 def check_feasible(table: Table, limits: Mapping[str, float], fixed: Mapping[str, float]) -> None:

@@ -10,7 +10,7 @@ from tenfold.core.shapes import ConvSpec, Pair, Stage, repeat_groups
 from tenfold.ranks.table import Candidate, Layer, Table
 from tenfold.schemes.registry import get_scheme
 
-__all__ = ["Clock", "timed"]
+__all__ = ["Clock", "stages_of", "timed"]
 
 Chain = tuple[Stage, ...]
 
@@ -43,7 +43,7 @@ def timed(
     wanted: dict[tuple[ConvSpec, Pair], dict[Chain, None]] = {}
     for layer in layers:
         for size in layer.sizes:
-            chains = (_chain(layer, candidate) for candidate in table[layer.name])
+            chains = (stages_of(layer, candidate) for candidate in table[layer.name])
             wanted.setdefault((layer.spec, size), {}).update(dict.fromkeys(chains))
     found: dict[tuple[ConvSpec, Pair, Chain], float] = {}
     for done, ((spec, size), asked) in enumerate(wanted.items()):
@@ -55,14 +55,14 @@ def timed(
         progress(len(wanted), len(wanted))
     return {
         layer.name: tuple(
-            replace(c, latency_ms=sum(found[layer.spec, size, _chain(layer, c)] for size in layer.sizes))
+            replace(c, latency_ms=sum(found[layer.spec, size, stages_of(layer, c)] for size in layer.sizes))
             for c in table[layer.name]
         )
         for layer in layers
     }
 
 
-def _chain(layer: Layer, candidate: Candidate) -> Chain:
+def stages_of(layer: Layer, candidate: Candidate) -> Chain:
     """The stages of a candidate; of a layer that is kept, itself."""
     spec, choice = layer.spec, candidate.choice
     if choice is None:
