@@ -57,7 +57,6 @@ VGG = learning.Cell("vgg16-bn", 4, 0, [])
 IMAGENET = {"resnet50": ("resnet50", "tucker"), "vgg16-bn 224x224": ("vgg16_bn", "svd")}
 SHARE, GAIN = 0.4, 0.85  # of the MACs, and of the ratio of MACs that the time should follow
 REPETITIONS = 100
-TIMED = "original, ms | compressed, ms"
 
 
 def main() -> None:
@@ -171,7 +170,7 @@ def table(results: dict[str, dict]) -> str:
     timed = {name: row for name, row in results.items() if not name.startswith("peers") and "int8" not in row}
     small = {name: row["int8"] for name, row in results.items() if "int8" in row}
     peers_of = {name.removeprefix("peers "): row for name, row in results.items() if name.startswith("peers")}
-    times = f"network | parameters | MACs | {TIMED} | times faster | accuracy"
+    times = "network | parameters | MACs | original, ms | compressed, ms | times faster | accuracy"
     sizes = "network | bytes | fewer | accuracy"
     peer = "ResNet-20, one plan, eager torch | original, ms | tensorly-torch, ms | tenfold, ms | times faster"
     parts = (

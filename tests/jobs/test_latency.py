@@ -27,10 +27,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def network(_: object, model: nn.Module, __: object, *, stage: float = 1.0, rest: float = 2.0) -> float:
     """Milliseconds of a whole one, if each stage of a chain takes `stage` in it."""
-    parts = [stage * len(part) for part in model.children() if isinstance(part, nn.Sequential)]
-    return (
-        rest + sum(parts) + LAYER * sum(isinstance(part, nn.Conv2d | nn.Linear) for part in model.children())
-    )
+    chains = [stage * len(part) for part in model.children() if isinstance(part, nn.Sequential)]
+    kept = [LAYER for part in model.children() if isinstance(part, nn.Conv2d | nn.Linear)]
+    return rest + sum(chains) + sum(kept)
 
 
 def test_a_job_keeps_its_budget_on_latency(clock: None, sample: dict[str, object], tmp_path: Path) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
 from tenfold.compression.fit import Fitted, fit_plan
 from tenfold.compression.prepare import prepare
 from tenfold.core.plan import Plan
+from tenfold.core.shapes import Stage
 from tenfold.layers.census import census, check_finite
 from tenfold.layers.chain import build_chain
 from tenfold.layers.describe import describe
 from tenfold.layers.surgery import replace_
 
-__all__ = ["apply_", "decompose_model"]
+__all__ = ["apply_", "decompose_model", "put_chain_"]
 
 
 def apply_(model: nn.Module, fits: Mapping[str, Fitted]) -> None:
@@ -25,12 +26,16 @@ def apply_(model: nn.Module, fits: Mapping[str, Fitted]) -> None:
     shared layer stays shared.
     """
     for name, fitted in fits.items():
-        layer = model.get_submodule(name)
-        weight: Tensor = layer.weight  # type: ignore[assignment]
-        bias: Tensor | None = layer.bias  # type: ignore[assignment]
-        weights = tuple(stage.to(weight) for stage in fitted.weights)
-        chain = build_chain(describe(layer), fitted.stages, weights, bias, trainable=weight.requires_grad)
-        replace_(model, name, chain)
+        put_chain_(model, name, fitted.stages, fitted.weights)
+
+
+def put_chain_(model: nn.Module, name: str, stages: tuple[Stage, ...], weights: Sequence[Tensor]) -> None:
+    """Replace the layer `name` by a chain, in place, as `apply_` does."""
+    layer = model.get_submodule(name)
+    weight: Tensor = layer.weight  # type: ignore[assignment]
+    bias: Tensor | None = layer.bias  # type: ignore[assignment]
+    cast = tuple(stage.to(weight) for stage in weights)
+    replace_(model, name, build_chain(describe(layer), stages, cast, bias, trainable=weight.requires_grad))
 
 
 def decompose_model(model: nn.Module, plan: Plan, example: Tensor | tuple[Tensor, ...]) -> nn.Module:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tenfold.compression.layers import check_layers, with_kept
+from tenfold.compression.oneshot import put_chain_
 from tenfold.compression.prepare import prepare
 from tenfold.core.errors import PlanError
 from tenfold.core.plan import Budget, Plan
@@ -18,9 +19,7 @@ from tenfold.data.dataset import Preprocessing
 from tenfold.deploy.clock import MachineClock
 from tenfold.deploy.layer_graph import random_weights
 from tenfold.layers.census import Census, census, check_finite
-from tenfold.layers.chain import build_chain
 from tenfold.layers.statistics import moments
-from tenfold.layers.surgery import replace_
 from tenfold.options import Options, Progress
 from tenfold.ranks.allocate import allocate, picked, totals
 from tenfold.ranks.cache import DiskCache
@@ -271,10 +270,8 @@ def _with_chains(model: nn.Module, layers: list[Layer], chosen: dict[str, Candid
     """A copy of the network with chains of random weights: as fast as one that is fitted."""
     made = copy.deepcopy(model)
     for layer in (layer for layer in layers if layer.name in chosen):
-        bias: Tensor | None = made.get_submodule(layer.name).bias  # type: ignore[assignment]
         stages = stages_of(layer, chosen[layer.name])
-        weights = tuple(torch.from_numpy(weight).to(layer.weight) for weight in random_weights(stages))
-        replace_(made, layer.name, build_chain(layer.spec, stages, weights, bias))
+        put_chain_(made, layer.name, stages, [torch.from_numpy(weight) for weight in random_weights(stages)])
     return made
 
 
