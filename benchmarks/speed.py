@@ -125,6 +125,9 @@ def cifar(name: str, *, busy: bool) -> dict:
     weights = VGG.trained() if network == VGG.network else None
     found = runs.compress(out, network, budget, 0, *options, weights=weights)
     found |= {} if busy else pairs.time_run(out)
+    found["predicted_ms"] = (json.loads((out / "report.json").read_text())["latency"] or {}).get(
+        "predicted_ms"
+    )
     if name.endswith("bytes"):
         subprocess.run([sys.executable, "-m", "tenfold", "export", str(out), "--int8"], check=True)
         found["int8"] = json.loads((out / "int8.json").read_text())["files"]
@@ -170,7 +173,9 @@ def table(results: dict[str, dict]) -> str:
     timed = {name: row for name, row in results.items() if not name.startswith("peers") and "int8" not in row}
     small = {name: row["int8"] for name, row in results.items() if "int8" in row}
     peers_of = {name.removeprefix("peers "): row for name, row in results.items() if name.startswith("peers")}
-    times = "network | parameters | MACs | original, ms | compressed, ms | times faster | accuracy"
+    times = (
+        "network | parameters | MACs | original, ms | compressed, ms | predicted | times faster | accuracy"
+    )
     sizes = "network | bytes | fewer | accuracy"
     peer = "ResNet-20, one plan, eager torch | original, ms | tensorly-torch, ms | tenfold, ms | times faster"
     parts = (
@@ -192,16 +197,21 @@ def _time_row(name: str, row: dict) -> str:
     macs = f"{row['macs']:.2f}" if name.startswith("imagenet") else f"{1 / row['macs_left']:.2f}"
     spread = row.get("spread_ms") or {}
     times = " | ".join(_spread(spread.get(kind)) for kind in ("original", "compressed"))
-    faster = runs.middle([row["latency"]], ".2f")
-    return f"| {name} | {params:.2f}x | {macs}x | {times} | **{faster}x** | {accuracy} |"
+    predicted, faster = _short(row.get("predicted_ms")), runs.middle([row["latency"]], ".2f")
+    return f"| {name} | {params:.2f}x | {macs}x | {times} | {predicted} | **{faster}x** | {accuracy} |"
 
 
 def _spread(times: list[float] | None) -> str:
     """Median and quartiles."""
     if times is None:
         return "-"
-    first, median, third = (f"{time:#.3g}".rstrip(".") for time in times)
+    first, median, third = map(_short, times)
     return f"{median} ({first} to {third})"
+
+
+def _short(time: float | None) -> str:
+    """Three digits."""
+    return "-" if time is None else f"{time:#.3g}".rstrip(".")
 
 
 def _bytes_row(name: str, files: dict[str, dict]) -> str:

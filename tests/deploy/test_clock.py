@@ -13,6 +13,7 @@ from tenfold.deploy import clock as clock_module
 from tenfold.deploy.clock import MachineClock
 from tenfold.deploy.layer_graph import layer_graph, random_weights
 from tenfold.deploy.runtime import session
+from tenfold.deploy.timing import Spread
 from tenfold.layers.chain import build_chain
 
 SPEC = ConvSpec(16, 16, (3, 3), padding=(1, 1), bias=True)
@@ -108,3 +109,19 @@ def test_networks_are_known_by_their_layers(monkeypatch: pytest.MonkeyPatch, tmp
     assert MachineClock(cache=tmp_path).network_ms(small(), SHAPE) == first
     with pytest.raises(TypeError):
         clock.network_ms(nn.Sequential(nn.Conv2d(3, 4, 3)), SHAPE)
+
+
+def test_two_networks_are_timed_in_turns_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[list[str]] = []
+
+    def compared(_: object, models: dict[str, nn.Module], __: object) -> dict[str, Spread]:
+        asked.append(list(models))
+        return {"made": Spread(3.0, (3.0, 3.0), 1), "model": Spread(4.0, (4.0, 4.0), 1)}
+
+    monkeypatch.setattr(MachineClock, "compared", compared)
+    for _ in range(2):
+        assert MachineClock(cache=tmp_path).both(nn.Sequential(nn.Conv2d(3, 4, 1)), small(), SHAPE) == (
+            3.0,
+            4.0,
+        )
+    assert asked == [["made", "model"]]

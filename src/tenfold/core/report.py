@@ -63,7 +63,7 @@ class LatencyReport:
     Attributes:
         target: the runtime, "onnxruntime" or "torch".
         threads: its threads.
-        predicted_ms: of the plan, from times of its layers.
+        predicted_ms: of the plan: a share of `original_ms`, from times of its layers.
         measured_ms: of the network that was made, a median.
         original_ms: of the original, measured in turns with it.
     """

@@ -81,13 +81,23 @@ class MachineClock:
 
     def network_ms(self, model: nn.Module, shape: tuple[int, int, int]) -> float:
         """Median milliseconds of one image of `shape` (channels, height, width) in a whole network."""
-        layers = [(name, repr(m)) for name, m in model.named_modules() if not any(m.children())]
-        place = f"network {layers} {shape}"
-        known = dict(self._read(place))
-        if "whole" not in known:
-            known["whole"] = self.compared({"whole": model}, shape)["whole"].median_ms
+        return self._together(f"network {_layers(model)} {shape}", {"whole": model}, shape)["whole"]
+
+    def both(self, made: nn.Module, model: nn.Module, shape: tuple[int, int, int]) -> tuple[float, float]:
+        """Median milliseconds of one image in `made` and in `model`, which are timed in turns."""
+        place = f"both {_layers(made)} {_layers(model)} {shape}"
+        found = self._together(place, {"made": made, "model": model}, shape)
+        return found["made"], found["model"]
+
+    def _together(
+        self, place: str, models: Mapping[str, nn.Module], shape: tuple[int, int, int]
+    ) -> dict[str, float]:
+        """Medians of whole networks, timed in turns unless they are known."""
+        known = self._read(place)
+        if models.keys() - known.keys():
+            known = {name: spread.median_ms for name, spread in self.compared(models, shape).items()}
             self._keep(place, known)
-        return known["whole"]
+        return known
 
     def compared(self, models: Mapping[str, nn.Module], shape: tuple[int, int, int]) -> dict[str, Spread]:
         """Networks for one image, in turns."""
@@ -155,6 +165,11 @@ class MachineClock:
             with suppress(OSError, RunError):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 write_text(file, json.dumps(times))
+
+
+def _layers(model: nn.Module) -> list[tuple[str, str]]:
+    """What a network is known by: its weights take no time."""
+    return [(name, repr(m)) for name, m in model.named_modules() if not any(m.children())]
 
 
 def _torch_call(model: nn.Module, images: torch.Tensor) -> Call:

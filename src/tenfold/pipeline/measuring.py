@@ -94,7 +94,7 @@ class Measuring:
             fill_(made, own)
 
     def latency(self, made: nn.Module, predicted: float | None) -> LatencyReport | None:
-        """The prediction that the plan was made by, and what is true; None where there was none."""
+        """The share of the original's time that the plan was made by, and what is true; None without one."""
         if predicted is None:
             return None
         material, clock = self.material, clock_of(self.material.options)
@@ -103,7 +103,7 @@ class Measuring:
         networks = {"original": material.original, "made": shipped}
         found = clock.compared(networks, (channels, height, width))
         original, measured = found["original"].median_ms, found["made"].median_ms
-        return LatencyReport(clock.target, clock.threads, predicted, measured, original)
+        return LatencyReport(clock.target, clock.threads, predicted * original, measured, original)
 
 
 def versions() -> dict[str, str]:

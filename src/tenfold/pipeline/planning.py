@@ -76,14 +76,15 @@ class Planned:
         layers: what can be factorised, with its metric.
         plan: layer -> choice.
         table: the candidates the plan was picked from; empty for a plan that was given.
-        latency_ms: what the table predicts for the whole network; None without a budget on it.
+        latency: what the table predicts for the whole network, of the original's time; None without a budget
+            on it.
     """
 
     census: Census
     layers: list[Layer]
     plan: Plan
     table: dict[str, tuple[Candidate, ...]]
-    latency_ms: float | None = None
+    latency: float | None = None
 
 
 @dataclass(frozen=True)
@@ -193,14 +194,11 @@ def allocated(
         raise PlanError("neither a budget nor a plan was given: say what may ship, as in params=0.2")
     times = _times(survey, budget, options)
     aligned = times is not None
-    original = _originally(survey.census) | ({"latency_ms": times.network_ms} if times else {})
-    limits = budget.limits(original)
     rows = _timed(outline(survey.layers, scheme, aligned=aligned), survey, times, tell)
     if times is not None:
         times = times.paced(rows)
         rows = _timed(rows, survey, times, tell)
-    fixed = {name: original[name] - sum(getattr(row[0], name) for row in rows.values()) for name in original}
-    allocate(rows, limits, fixed)  # refuses what cannot be met before the long work
+    allocate(rows, *_bounds(budget, survey, times, rows))  # refuses what cannot be met before the long work
     cache: FitCache | None = DiskCache(options.cache) if options.cache else None
     table = build_table(
         survey.layers,
@@ -211,19 +209,20 @@ def allocated(
         progress=lambda done, total: tell("candidates", done, total),
     )
     table = _timed(table, survey, times, tell)
-    plan = allocate(table, limits, fixed)
+    plan = allocate(table, *_bounds(budget, survey, times, table))
     for done in range(_REFINEMENTS):
         tell("refine", done, _REFINEMENTS)
-        times = times and times.matched(survey, table, plan, fixed)
+        times = times and times.matched(survey, table, plan)
         table = refine_table(
             table, survey.layers, plan, aligned=aligned, cache=cache, workers=options.workers
         )
         table = _timed(table, survey, times, tell)
-        plan = allocate(table, limits, fixed)
+        plan = allocate(table, *_bounds(budget, survey, times, table))
     tell("refine", _REFINEMENTS, _REFINEMENTS)
+    limits, fixed = _bounds(budget, survey, times, table)
     if select is not None:
         plan = select(Ranked(survey.layers, table, limits, fixed))
-    latency = totals(table, plan, fixed).get("latency_ms")
+    latency = None if times is None else totals(table, plan, fixed)["latency_ms"] / times.network_ms
     return Planned(survey.census, survey.layers, with_kept(plan, survey.census), table, latency)
 
 
@@ -251,19 +250,24 @@ class _Times:
     def paced(self, rows: dict[str, tuple[Candidate, ...]]) -> _Times:
         """With the pace at which the layers, in the first rows, take no longer than all of the network."""
         alone = sum(row[0].latency_ms for row in rows.values())
-        return replace(self, pace=min(1.0, self.network_ms / alone) if alone else 1.0)
+        return replace(self, pace=self.pace * min(1.0, self.network_ms / alone) if alone else 1.0)
 
-    def matched(
-        self, survey: Survey, table: dict[str, tuple[Candidate, ...]], plan: Plan, fixed: dict[str, float]
-    ) -> _Times:
-        """With the pace of chains that a network of these ranks, whatever its weights, shows as a whole."""
+    def matched(self, survey: Survey, table: dict[str, tuple[Candidate, ...]], plan: Plan) -> _Times:
+        """With the pace of chains that a network of these ranks, whatever its weights, shows as a whole.
+
+        It is timed in turns with the original, which something may have slowed when it was timed first.
+        """
         chosen = {name: c for name, c in picked(table, plan).items() if c.choice is not None}
         alone = sum(candidate.latency_ms for candidate in chosen.values())
         if not alone or survey.model is None or survey.shape is None:
             return self
-        whole = self.clock.network_ms(_with_chains(survey.model, survey.layers, chosen), survey.shape)
-        taken = whole - (totals(table, plan, fixed)["latency_ms"] - alone)
-        return replace(self, chains=self.chains * max(taken / alone, _LEAST_PACE))
+        made = _with_chains(survey.model, survey.layers, chosen)
+        made_ms, network_ms = self.clock.both(made, survey.model, survey.shape)
+        times = replace(self, network_ms=min(self.network_ms, network_ms)).paced(table)
+        slower = times.pace / self.pace
+        rest = times.network_ms - slower * sum(table[name][0].latency_ms for name in chosen)
+        taken = times.network_ms * made_ms / network_ms - rest
+        return replace(times, chains=self.chains * max(taken / (slower * alone), _LEAST_PACE))
 
 
 def _with_chains(model: nn.Module, layers: list[Layer], chosen: dict[str, Candidate]) -> nn.Module:
@@ -299,6 +303,15 @@ def _timed(
         name: tuple(replace(c, latency_ms=times.of(c)) for c in candidates)
         for name, candidates in found.items()
     }
+
+
+def _bounds(
+    budget: Budget, survey: Survey, times: _Times | None, table: dict[str, tuple[Candidate, ...]]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """What may ship, absolute, and what the network costs beside the layers of a table."""
+    original = _originally(survey.census) | ({"latency_ms": times.network_ms} if times else {})
+    fixed = {name: original[name] - sum(getattr(row[0], name) for row in table.values()) for name in original}
+    return budget.limits(original), fixed
 
 
 def followed(survey: Survey, plan: Plan) -> Planned:

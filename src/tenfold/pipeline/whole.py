@@ -150,7 +150,7 @@ class _Whole:
     team: Team
     tell: Progress
     noted: Noted
-    _predicted: float | None = None  # milliseconds, by the table
+    _predicted: float | None = None  # latency, of the original's, by the table
 
     def run(self, plan: Callable[[], Planned]) -> tuple[nn.Module, Plan, Report]:
         """Everything, with what makes the plan if none is kept."""
@@ -177,7 +177,7 @@ class _Whole:
         """The plan, and its chains."""
         state = self.checkpoint.load(_FITTED)
         if state is not None:
-            self._predicted = (self.checkpoint.load(_PREDICTED) or {}).get("latency_ms")
+            self._predicted = (self.checkpoint.load(_PREDICTED) or {}).get("latency")
             return from_state(state, self.material.digest)
         with watch.phase("plan"):
             planned = plan()
@@ -190,9 +190,9 @@ class _Whole:
                 workers=options.workers,
                 progress=lambda done, total: self.tell("fit", done, total),
             )
-        if planned.latency_ms is not None:
-            self.checkpoint.save(_PREDICTED, {"latency_ms": planned.latency_ms})
-            self._predicted = planned.latency_ms
+        if planned.latency is not None:
+            self.checkpoint.save(_PREDICTED, {"latency": planned.latency})
+            self._predicted = planned.latency
         self.checkpoint.save(_FITTED, to_state(planned.plan, fits, self.material.digest))
         watch.keep()
         return planned.plan, fits
