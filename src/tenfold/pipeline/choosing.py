@@ -14,7 +14,7 @@ from tenfold.core.errors import BudgetError, PlanError
 from tenfold.core.plan import Budget, Plan
 from tenfold.options import Learning, Progress
 from tenfold.pipeline.material import Material
-from tenfold.pipeline.planning import Ranked, Survey, allocated, followed, surveyed
+from tenfold.pipeline.planning import Ranked, Survey, allocated, beside, followed, originally, surveyed
 from tenfold.pipeline.searching import Fitting, Searched, best_plan, check_judges, search_ranks
 from tenfold.ranks.allocate import allocate
 from tenfold.ranks.composite import COMPOSITES, composite
@@ -99,11 +99,7 @@ class Chooser:
         # What is offered depends on the kernel; of rank 1 it has the smallest candidates there are.
         least = [replace(x, weight=torch.ones_like(x.weight)) for x in survey.layers]
         rows = outline(least, self.scheme)
-        original = _originally(survey)
-        fixed = {
-            cost: original[cost] - sum(getattr(row[0], cost) for row in rows.values()) for cost in limits
-        }
-        allocate(rows, limits, fixed)
+        allocate(rows, limits, beside(rows, originally(survey.census)))
 
     def at(
         self,
@@ -176,7 +172,7 @@ class Chooser:
         """What may ship at a step; never more than the network itself."""
         if self.budget is None:
             return {}
-        original = _originally(survey)
+        original = originally(survey.census)
         asked = {name for name, limit in self.budget.as_dict().items() if limit is not None}
         if not asked <= set(original):
             raise BudgetError(
@@ -188,12 +184,6 @@ class Chooser:
             name: min(limit * factor, float(original[name]))
             for name, limit in self.budget.limits(original).items()
         }
-
-
-def _originally(survey: Survey) -> dict[str, int]:
-    """What the network costs, by the names of a budget."""
-    counted = survey.census
-    return {"params": counted.params, "macs": counted.macs, "size_bytes": 4 * counted.params}
 
 
 def _aimed(layer: Layer, target: Tensor) -> Layer:

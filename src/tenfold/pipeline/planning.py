@@ -34,10 +34,12 @@ __all__ = [
     "Ranked",
     "Survey",
     "allocated",
+    "beside",
     "clock_of",
     "dtype_of",
     "followed",
     "in_float32",
+    "originally",
     "plan_for",
     "selected",
     "surveyed",
@@ -209,7 +211,8 @@ def allocated(
         progress=lambda done, total: tell("candidates", done, total),
     )
     table = _timed(table, survey, times, tell)
-    plan = allocate(table, *_bounds(budget, survey, times, table))
+    limits, fixed = _bounds(budget, survey, times, table)
+    plan = allocate(table, limits, fixed)
     for done in range(_REFINEMENTS):
         tell("refine", done, _REFINEMENTS)
         times = times and times.matched(survey, table, plan)
@@ -217,9 +220,9 @@ def allocated(
             table, survey.layers, plan, aligned=aligned, cache=cache, workers=options.workers
         )
         table = _timed(table, survey, times, tell)
-        plan = allocate(table, *_bounds(budget, survey, times, table))
+        limits, fixed = _bounds(budget, survey, times, table)
+        plan = allocate(table, limits, fixed)
     tell("refine", _REFINEMENTS, _REFINEMENTS)
-    limits, fixed = _bounds(budget, survey, times, table)
     if select is not None:
         plan = select(Ranked(survey.layers, table, limits, fixed))
     latency = None if times is None else totals(table, plan, fixed)["latency_ms"] / times.network_ms
@@ -309,9 +312,15 @@ def _bounds(
     budget: Budget, survey: Survey, times: _Times | None, table: dict[str, tuple[Candidate, ...]]
 ) -> tuple[dict[str, float], dict[str, float]]:
     """What may ship, absolute, and what the network costs beside the layers of a table."""
-    original = _originally(survey.census) | ({"latency_ms": times.network_ms} if times else {})
-    fixed = {name: original[name] - sum(getattr(row[0], name) for row in table.values()) for name in original}
-    return budget.limits(original), fixed
+    original = originally(survey.census) | ({"latency_ms": times.network_ms} if times else {})
+    return budget.limits(original), beside(table, original)
+
+
+def beside(table: dict[str, tuple[Candidate, ...]], original: dict[str, float]) -> dict[str, float]:
+    """What a network of these costs has beside the layers of a table."""
+    return {
+        name: cost - sum(getattr(row[0], name) for row in table.values()) for name, cost in original.items()
+    }
 
 
 def followed(survey: Survey, plan: Plan) -> Planned:
@@ -326,6 +335,6 @@ def selected(name: str, seed: int) -> Selecting:
     return lambda ranked: rule(ranked.table, ranked.limits, ranked.fixed, layers=ranked.layers, seed=seed)
 
 
-def _originally(counted: Census) -> dict[str, float]:
+def originally(counted: Census) -> dict[str, float]:
     """What the network costs, by the names of a budget."""
     return {"params": counted.params, "macs": counted.macs, "size_bytes": 4 * counted.params}
