@@ -7,13 +7,15 @@ Every way ends with at most 30 % of the parameters and 33 % of the MACs, but for
 the training images `--epochs` times in all; `--seeds 3` takes three seeds. All are stepped by one optimiser,
 `--by`, at the rates that suit it. Further options are those of `tenfold learn`, for learning-compression.
 All ways but "dense" and "same chains from scratch" share their warm-up: the dense network of two thirds of
-the epochs. Learning-compression goes on with four L steps of together a thirtieth of the epochs and with
-chains that learn from the warm-up's network; "no L steps" gives that time to the chains; method A compresses
-and fine-tunes. Steps of their recovery (220, half an epoch) are not counted. The chains trained from scratch
-are those of the run "lc" of the same seed, started from the fit of random kernels. FOLDER holds cifar10.zip;
-Fashion-MNIST is found by its name; `small` is on digits, needs no file, and takes minutes.
+the epochs, or of all but ten if that is more. Learning-compression goes on with four L steps of together a
+thirtieth of the epochs and with chains that learn from the warm-up's network; "no L steps" gives that time
+to the chains; method A compresses and fine-tunes. Steps of their recovery (220, half an epoch) are not
+counted. The chains trained from scratch are those of the run "lc" of the same seed, started from the fit of
+random kernels. FOLDER holds cifar10.zip; Fashion-MNIST is found by its name; `small` is on digits, needs no
+file, and takes minutes.
 
-Results are kept in results/learning.json; what is there is not run again, and what was stopped goes on.
+Results are kept in results/learning.json, and what other ways begin with in results/learning/; what is there
+is not run again, and what was stopped goes on.
 """
 
 from __future__ import annotations
@@ -102,8 +104,8 @@ class Cell:
         if way == "dense":
             return self._dense(self.epochs)
         if way == "same chains from scratch":
-            chains = runs.folder("learning", self._key("lc", self.options)) / "plan.json"
             self.run("lc")
+            chains = runs.part("learning", self._key("lc", self.options), "plan.json")
             own = ("--plan", str(chains), *PLAIN, "--epochs", str(self.epochs))
             return self._keep(way, "learn", own, self.options)
         own = (*BUDGET, *METHOD_A, *self._warm(), *CHAINS, "--epochs", str(self.epochs - self.warm_up))
@@ -112,7 +114,7 @@ class Cell:
     @property
     def warm_up(self) -> int:
         """Epochs of the dense network that most ways begin with."""
-        return 2 * self.epochs // 3
+        return max(2 * self.epochs // 3, self.epochs - 10)
 
     def _warm(self) -> tuple[str, str]:
         """Begin with it."""
@@ -127,7 +129,7 @@ class Cell:
     def trained(self) -> Path:
         """Weights of the dense network, which is trained if it is not yet."""
         self._dense(self.epochs)
-        return runs.folder("learning", self._key("dense")) / "model.safetensors"
+        return runs.part("learning", self._key("dense"), "model.safetensors")
 
     def _dense(self, epochs: int) -> dict:
         """The network itself, trained as chains are: a plan that names no layer keeps all."""

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -60,6 +61,16 @@ def kept(name: str, key: str, *command: str, busy: bool = False) -> dict:
 def folder(name: str, key: str) -> Path:
     """Where a run is."""
     return RUNS / re.sub(r"[^a-z0-9.]+", "-", f"{name} {key}")
+
+
+def part(name: str, key: str, file: str) -> Path:
+    """A file of a run that others begin with, kept beside the results: it outlives the run directory."""
+    run = folder(name, key)
+    found = RESULTS / name / run.name / file
+    if not found.exists():
+        found.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(run / file, found)
+    return found
 
 
 def compress(
