@@ -1,4 +1,4 @@
-"""What the pages about methods say was measured on the digits: every scheme, every rule, three ways to train.
+"""What the pages about methods say was measured on the digits: schemes, rules, ways to train, their parts.
 
     python scripts/docs_measurements.py run RUN     # RUN is the directory that `tenfold demo` made
     python scripts/docs_measurements.py table       # writes docs/measured/*.md
@@ -9,6 +9,7 @@ Everything runs on one thread. Results are kept in docs/measured/results.json; w
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -33,6 +34,7 @@ from tenfold.train.supervised import Training
 MEASURED = Path(__file__).parents[1] / "docs" / "measured"
 RESULTS = MEASURED / "results.json"
 SEEDS = (0, 1, 2)
+MORE_SEEDS = range(7)  # of what differs little
 SCHEMES = ("svd", "tucker", "cp", "btd", "tt", "tt-tucker")
 RULES = ("allocation", "evbmf", "energy", "uniform", "random")
 BUDGET = 0.04
@@ -47,7 +49,18 @@ WAYS = {
     "trained, then compressed": replace(_STEPS, warm_up=8, steps=0),
     "chains from the start": replace(_STEPS, warm_up=0, steps=0),
 }
-_LAST_EPOCHS = {"learning-compression": 6, "trained, then compressed": 4, "chains from the start": 12}
+_LAST_EPOCHS = {"trained, then compressed": 4, "chains from the start": 12}
+# Learning-compression with one thing changed.
+_LC = WAYS["learning-compression"]
+PARTS = {
+    "fixed ranks": replace(_LC, ranks="fixed"),
+    "ranks by EVBMF and Bayes": replace(_LC, ranks="evbmf+bayes"),
+    "quadratic penalty": replace(_LC, multipliers=False),
+} | {
+    f"rate by {name}": replace(_LC, training=replace(_LC.training, schedule=name))
+    for name in ("cosine-cyclic", "one-cycle", "step", "constant")
+}
+OTHER_SCHEMES = {"Tucker alone": "tucker", "TT alone": "tt", "block terms": "btd"}
 
 
 def main() -> None:
@@ -78,8 +91,8 @@ def measure(run: Path) -> None:
             )
         for rule in RULES:
             keep(f"rule {rule} seed {seed}", lambda r=rule, n=seed: compressed(trained, data, "btd", r, n))
-        for way in WAYS:
-            keep(f"way {way} seed {seed}", lambda w=way, n=seed: learned(data, w, n))
+    for seed, way in itertools.product(MORE_SEEDS, (*WAYS, *PARTS, *OTHER_SCHEMES)):
+        keep(f"way {way} seed {seed}", lambda w=way, n=seed: learned(data, w, n))
 
 
 def network(*, seed: int) -> nn.Module:
@@ -106,15 +119,17 @@ def compressed(model: nn.Module, data: tenfold.Splits, scheme: str, rule: str, s
 def learned(data: tenfold.Splits, way: str, seed: int) -> dict[str, Any]:
     """Twelve epochs from random weights."""
     options = tenfold.Options(
-        learning=WAYS[way],
-        training=replace(_TRAINING, epochs=_LAST_EPOCHS[way]),
+        learning=(WAYS | PARTS).get(way, _LC),
+        training=replace(_TRAINING, epochs=_LAST_EPOCHS.get(way, 6)),
         recovery=Recovery(steps=0),  # the epochs are what is compared
         augmentation=_SHIFTS,
         workers=1,
         measured=0,
         seed=seed,
     )
-    made = learn(network(seed=seed), data, budget=tenfold.Budget(params=LEARNED), options=options)
+    scheme = OTHER_SCHEMES.get(way, "tt-tucker")
+    budget = tenfold.Budget(params=LEARNED)
+    made = learn(network(seed=seed), data, budget=budget, scheme=scheme, options=options)
     return told(made)
 
 
@@ -160,9 +175,11 @@ def write_tables() -> None:
         ("schemes", "scheme", SCHEMES, (at_once, end, test, macs)),
         ("rules", "rule", RULES, (at_once, end, test, macs)),
         ("ways", "way", WAYS, (test, macs)),
+        ("parts", "way", ("learning-compression", *PARTS, *OTHER_SCHEMES), (test, macs)),
     ):
         rows = [
-            (name, [known[k] for s in SEEDS if (k := f"{kind} {name} seed {s}") in known]) for name in names
+            (name, [known[k] for s in MORE_SEEDS if (k := f"{kind} {name} seed {s}") in known])
+            for name in names
         ]
         head = [kind, "parameters", *(title for title, _ in columns), "seeds"]
         lines = [" | ".join(head), " | ".join(["---"] * len(head))]

@@ -123,6 +123,7 @@ def test_tables_are_those_of_the_results(script, monkeypatch, tmp_path):
     monkeypatch.setattr(measurements, "MEASURED", tmp_path)
     measurements.write_tables()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "parts.md",
         "rules.md",
         "schemes.md",
         "search.md",
