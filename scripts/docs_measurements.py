@@ -34,7 +34,6 @@ from tenfold.train.supervised import Training
 MEASURED = Path(__file__).parents[1] / "docs" / "measured"
 RESULTS = MEASURED / "results.json"
 SEEDS = (0, 1, 2)
-MORE_SEEDS = range(7)  # of what differs little
 SCHEMES = ("svd", "tucker", "cp", "btd", "tt", "tt-tucker")
 RULES = ("allocation", "evbmf", "energy", "uniform", "random")
 BUDGET = 0.04
@@ -91,7 +90,7 @@ def measure(run: Path) -> None:
             )
         for rule in RULES:
             keep(f"rule {rule} seed {seed}", lambda r=rule, n=seed: compressed(trained, data, "btd", r, n))
-    for seed, way in itertools.product(MORE_SEEDS, (*WAYS, *PARTS, *OTHER_SCHEMES)):
+    for seed, way in itertools.product(SEEDS, (*WAYS, *PARTS, *OTHER_SCHEMES)):
         keep(f"way {way} seed {seed}", lambda w=way, n=seed: learned(data, w, n))
 
 
@@ -178,8 +177,7 @@ def write_tables() -> None:
         ("parts", "way", ("learning-compression", *PARTS, *OTHER_SCHEMES), (test, macs)),
     ):
         rows = [
-            (name, [known[k] for s in MORE_SEEDS if (k := f"{kind} {name} seed {s}") in known])
-            for name in names
+            (name, [known[k] for s in SEEDS if (k := f"{kind} {name} seed {s}") in known]) for name in names
         ]
         head = [kind, "parameters", *(title for title, _ in columns), "seeds"]
         lines = [" | ".join(head), " | ".join(["---"] * len(head))]
