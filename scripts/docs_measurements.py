@@ -9,7 +9,6 @@ Everything runs on one thread. Results are kept in docs/measured/results.json; w
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import os
 import platform
@@ -42,13 +41,13 @@ _SHIFTS = Augmentation(padding=1, flip=False)
 
 _TRAINING = Training(batch_size=64, rate=0.1, form="chain", precision="float32")
 _STEPS = Learning(replace(_TRAINING, schedule="exp-cyclic"), epochs=1, tolerance=0.0)
-# Epochs in all are 12 in each: before the fit, under the constraint, of the chains.
+# Of twelve epochs in all: before the fit, of one each under the constraint; the chains have the rest.
+EPOCHS = 12
 WAYS = {
     "learning-compression": replace(_STEPS, warm_up=2, steps=4),
     "trained, then compressed": replace(_STEPS, warm_up=8, steps=0),
     "chains from the start": replace(_STEPS, warm_up=0, steps=0),
 }
-_LAST_EPOCHS = {"trained, then compressed": 4, "chains from the start": 12}
 # Learning-compression with one thing changed.
 _LC = WAYS["learning-compression"]
 PARTS = {
@@ -60,6 +59,7 @@ PARTS = {
     for name in ("cosine-cyclic", "one-cycle", "step", "constant")
 }
 OTHER_SCHEMES = {"Tucker alone": "tucker", "TT alone": "tt", "block terms": "btd"}
+LEARNED_BY = WAYS | PARTS | dict.fromkeys(OTHER_SCHEMES, _LC)
 
 
 def main() -> None:
@@ -90,8 +90,8 @@ def measure(run: Path) -> None:
             )
         for rule in RULES:
             keep(f"rule {rule} seed {seed}", lambda r=rule, n=seed: compressed(trained, data, "btd", r, n))
-    for seed, way in itertools.product(SEEDS, (*WAYS, *PARTS, *OTHER_SCHEMES)):
-        keep(f"way {way} seed {seed}", lambda w=way, n=seed: learned(data, w, n))
+        for way in LEARNED_BY:
+            keep(f"way {way} seed {seed}", lambda w=way, n=seed: learned(data, w, n))
 
 
 def network(*, seed: int) -> nn.Module:
@@ -117,9 +117,10 @@ def compressed(model: nn.Module, data: tenfold.Splits, scheme: str, rule: str, s
 
 def learned(data: tenfold.Splits, way: str, seed: int) -> dict[str, Any]:
     """Twelve epochs from random weights."""
+    learning = LEARNED_BY[way]
     options = tenfold.Options(
-        learning=(WAYS | PARTS).get(way, _LC),
-        training=replace(_TRAINING, epochs=_LAST_EPOCHS.get(way, 6)),
+        learning=learning,
+        training=replace(_TRAINING, epochs=EPOCHS - learning.warm_up - learning.steps),
         recovery=Recovery(steps=0),  # the epochs are what is compared
         augmentation=_SHIFTS,
         workers=1,
