@@ -6,13 +6,13 @@
 Every way ends with at most 30 % of the parameters and 33 % of the MACs, but for the dense network, and sees
 the training images `--epochs` times in all; `--seeds 3` takes three seeds. All are stepped by one optimiser,
 `--by`, at the rates that suit it. Further options are those of `tenfold learn`, for learning-compression.
-All ways but "dense" and "same chains from scratch" share their warm-up: the dense network of two thirds of
-the epochs, or of all but ten if that is more. Learning-compression goes on with four L steps of together a
-thirtieth of the epochs and with chains that learn from the warm-up's network; "no L steps" gives that time
-to the chains; method A compresses and fine-tunes. Steps of their recovery (220, half an epoch) are not
-counted. The chains trained from scratch are those of the run "lc" of the same seed, started from the fit of
-random kernels. FOLDER holds cifar10.zip; Fashion-MNIST is found by its name; `small` is on digits, needs no
-file, and takes minutes.
+All ways but "dense" and "same chains from scratch" share their warm-up, a dense network. That of the residual
+networks has a third of the epochs, at a constant rate, which falls with the chains. That of the others is
+trained to its end in two thirds of them; their chains begin with a recovery of 220 steps (half an epoch, not
+counted), and learn from it. Learning-compression goes on with four L steps of together a thirtieth of the
+epochs; "no L steps" gives that time to the chains; method A compresses and fine-tunes. The chains trained
+from scratch are those of the run "lc" of the same seed, started from the fit of random kernels. FOLDER holds
+cifar10.zip; Fashion-MNIST is found by its name; `small` is on digits, needs no file, and takes minutes.
 
 Results are kept in results/learning.json, and what other ways begin with in results/learning/; what is there
 is not run again, and what was stopped goes on.
@@ -56,9 +56,15 @@ PARTS = {
 OTHERS = ("dense", "same chains from scratch", "dense, then method A")
 PARTS_OF = ("resnet20", "small")
 PLAIN = ("--warm-up", "0", "--steps", "0", "--rate", "0.1")
-# Of chains that are fits of trained kernels.
-CHAINS = ("--distillation", "0.9", "--rate", "0.05", "--weight-decay", "1e-4", "--cycles", "1")
-CHAINS += ("--recovery-steps", "220")
+# Of chains that are fits of kernels whose rate was still high, and of kernels that were trained to their end.
+CONTINUED = ("--rate", "0.05", "--weight-decay", "1e-4", "--schedule", "cosine-cyclic", "--cycles", "1")
+CONTINUED += ("--recovery-steps", "0")
+RETRAINED = ("--distillation", "0.9", "--rate", "0.05", "--weight-decay", "1e-4", "--cycles", "1")
+RETRAINED += ("--recovery-steps", "220")
+# Networks whose warm-up keeps its rate, and how it is trained.
+HELD = ("resnet20", "resnet32")
+HOLDING = ("--rate", "0.05", "--schedule", "constant")
+DENSE = ("dense", "dense at a constant rate")
 TIGHTENED = ("--warm-up", "0", "--steps", "4", "--step-rate", "0.05", "--growth", "2")
 RANKS = ("--choices", "1", "--generous", "1")
 METHOD_A = ("--method", "btd-bayes", "--trials", "16", "--trial-steps", "0")
@@ -99,26 +105,28 @@ class Cell:
         """What came of a way, from what is kept or from a run."""
         if way in LEARNED or way in PARTS:
             changed = (LEARNED | PARTS)[way]
-            own = (*BUDGET, *self._warm(), *TIGHTENED, *RANKS, *CHAINS, *self._split(changed), *changed)
+            own = (*self._begin(), *TIGHTENED, *RANKS, *self._split(changed), *changed)
             return self._keep(way, "learn", (*own, *self.options), self.options)
         if way == "dense":
-            return self._dense(self.epochs)
+            return self._dense()
         if way == "same chains from scratch":
             self.run("lc")
             chains = runs.part("learning", self._key("lc", self.options), "plan.json")
             own = ("--plan", str(chains), *PLAIN, "--epochs", str(self.epochs))
             return self._keep(way, "learn", own, self.options)
-        own = (*BUDGET, *METHOD_A, *self._warm(), *CHAINS, "--epochs", str(self.epochs - self.warm_up))
+        own = (*self._begin(), *METHOD_A, "--epochs", str(self.epochs - self.warm_up))
         return self._keep(way, "compress", own)
 
     @property
     def warm_up(self) -> int:
         """Epochs of the dense network that most ways begin with."""
-        return max(2 * self.epochs // 3, self.epochs - 10)
+        return self.epochs // 3 if self.network in HELD else 2 * self.epochs // 3
 
-    def _warm(self) -> tuple[str, str]:
-        """Begin with it."""
-        return "--weights", str(replace(self, epochs=self.warm_up).trained())
+    def _begin(self) -> tuple[str, ...]:
+        """What ways that begin with it have in common: the budget, its weights, how chains are trained."""
+        held = self.network in HELD
+        weights = replace(self, epochs=self.warm_up).trained(held=held)
+        return *BUDGET, "--weights", str(weights), *(CONTINUED if held else RETRAINED)
 
     def _split(self, changed: tuple[str, ...]) -> tuple[str, ...]:
         """Epochs of an L step, and of the chains."""
@@ -126,32 +134,31 @@ class Cell:
         chains = self.epochs - self.warm_up - tightening
         return "--step-epochs", str(max(self.epochs // 30, 1) / 4), "--epochs", str(chains)
 
-    def trained(self) -> Path:
-        """Weights of the dense network, which is trained if it is not yet."""
-        self._dense(self.epochs)
-        return runs.part("learning", self._key("dense"), "model.safetensors")
+    def trained(self, *, held: bool = False) -> Path:
+        """Weights of the dense network, at a constant rate if `held`; it is trained if it is not yet."""
+        self._dense(held=held)
+        return runs.part("learning", self._key(DENSE[held]), "model.safetensors")
 
-    def _dense(self, epochs: int) -> dict:
+    def _dense(self, *, held: bool = False) -> dict:
         """The network itself, trained as chains are: a plan that names no layer keeps all."""
         plan = runs.RUNS / "dense.json"
         plan.parent.mkdir(exist_ok=True)
         plan.write_text("{}\n")
-        own = ("--plan", str(plan), *PLAIN, "--epochs", str(epochs))
-        return self._keep("dense", "learn", own, epochs=epochs)
+        rate = HOLDING if held else ()
+        own = ("--plan", str(plan), *PLAIN, *rate, "--epochs", str(self.epochs))
+        return self._keep(DENSE[held], "learn", own)
 
-    def _keep(
-        self, way: str, command: str, own: tuple[str, ...], options: list[str] = (), epochs: int = 0
-    ) -> dict:
+    def _keep(self, way: str, command: str, own: tuple[str, ...], options: list[str] = ()) -> dict:
         """Run a command of tenfold, unless that was done."""
         named = (NETWORKS | TRAINED)[self.network]
         if "--data" not in named:
             named = (*named, "--data", str(Path(os.environ["TENFOLD_DATA"], "cifar10.zip").absolute()))
         words = (command, *named, "--optimiser", self.by, *own, "--seed", str(self.seed))
-        return runs.kept("learning", self._key(way, options, epochs), *words, busy=self.busy)
+        return runs.kept("learning", self._key(way, options), *words, busy=self.busy)
 
-    def _key(self, way: str, options: list[str] = (), epochs: int = 0) -> str:
+    def _key(self, way: str, options: list[str] = ()) -> str:
         """What a result is called."""
-        begin = f"{self.network} {way}, {epochs or self.epochs} epochs, {self.by}, seed {self.seed}"
+        begin = f"{self.network} {way}, {self.epochs} epochs, {self.by}, seed {self.seed}"
         return " ".join([begin, *options])
 
 

@@ -160,6 +160,11 @@ class TestWhole:
         # In the last one mu = 6.4, and 1/mu is still above the rates.
         assert max(row["rate"] for row in steps) <= 0.05
 
+    def test_the_warm_up_has_a_schedule_of_its_own(self, data: Splits) -> None:
+        asked = options(warm_up=1, warm_up_schedule="constant", steps=0, choices=1)
+        found = learn(network(), data, budget=BUDGET, options=asked)
+        assert {row["rate"] for row in rows(found.report, "l step")} == {0.05}
+
     def test_the_network_given_is_not_changed(self, data: Splits) -> None:
         model = network()
         before = {name: tensor.clone() for name, tensor in model.state_dict().items()}

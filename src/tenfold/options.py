@@ -13,6 +13,7 @@ from tenfold.core.names import (
     LearnedRanks,
     MetricKind,
     SamplerName,
+    ScheduleName,
     SelectorName,
     SpaceName,
     TargetName,
@@ -70,7 +71,8 @@ class Learning:
         training: of the L steps: optimiser, batches, highest rate, schedule; its epochs, cycles, distillation
             and averaging are not looked at.
         epochs: of each L step, above 0; it has a step of the descent at least.
-        warm_up: epochs before the first fit, in one cycle, at least 0.
+        warm_up: epochs before the first fit, at least 0.
+        warm_up_schedule: learning rate of theirs, with the highest rate of `training`.
         steps: L steps under the constraint at most, at least 0.
         mu: weight of the constraint in the first of them, above 0; None for
             `tenfold.train.constrained.neutral_mu` of their rates.
@@ -86,6 +88,7 @@ class Learning:
     training: Training = field(default_factory=lambda: Training(rate=0.1, schedule="exp-cyclic"))
     epochs: float = 3
     warm_up: int = 6
+    warm_up_schedule: ScheduleName = "one-cycle"
     steps: int = 4
     mu: float | None = None
     growth: float = 3.0

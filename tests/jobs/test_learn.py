@@ -166,6 +166,7 @@ def test_every_setting_reaches_the_pipeline() -> None:
         "choices": 7,
         "generous": 3.5,
         "warm_up": 5,
+        "warm_up_schedule": "constant",
         "steps": 11,
         "mu": 0.13,
         "growth": 1.7,

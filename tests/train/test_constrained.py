@@ -110,6 +110,10 @@ def test_stretches_make_one_schedule_after_the_cycle_of_the_warm_up(schedule: st
     assert made[0] == rates("one-cycle", peak=0.2, steps=20)
     every = rates(schedule, peak=0.2, steps=30, cycles=3, decayed=0.5)
     assert tuple(rate for part in made[1:] for rate in part) == every
+    held = stretch_rates(
+        Training(rate=0.2, schedule=schedule), warm_up=20, warmed="constant", stretch=10, stretches=3
+    )
+    assert held == [(0.2,) * 20, *made[1:]]
 
 
 def test_without_a_warm_up_it_has_no_step() -> None:

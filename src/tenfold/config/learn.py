@@ -47,13 +47,18 @@ class LearnSettings(TrainingSettings):
     warm_up: int = Field(
         6, ge=0, description="Epochs without a constraint before the first fit, for ranks to take shape."
     )
+    warm_up_schedule: ScheduleName = Field(
+        "one-cycle",
+        description="Learning rate of the warm-up; a constant one leaves its fall to the chains.",
+    )
     steps: int = Field(4, ge=0, description="L steps under the constraint at most.")
     step_epochs: float = Field(3.0, gt=0, le=10_000, description="Epochs of each L step, or a part of one.")
-    step_rate: float = Field(0.1, gt=0, le=10, description="Highest learning rate of the L steps.")
+    step_rate: float = Field(
+        0.1, gt=0, le=10, description="Highest learning rate of the warm-up and the L steps."
+    )
     step_schedule: ScheduleName = Field(
         "exp-cyclic",
-        description="Learning rate of the L steps together, after the one cycle of the warm-up; a cyclic one "
-        "has a cycle in each of them.",
+        description="Learning rate of the L steps together; a cyclic one has a cycle in each of them.",
     )
     mu: float | None = Field(
         None,

@@ -17,8 +17,8 @@ PAGES: Mapping[str, tuple[str, ...]] = {
         "measured",
     ),
     "Learning-compression": (
-        "warm_up", "steps", "step_epochs", "step_rate", "step_schedule", "mu", "growth", "multipliers",
-        "tolerance",
+        "warm_up", "warm_up_schedule", "steps", "step_epochs", "step_rate", "step_schedule", "mu", "growth",
+        "multipliers", "tolerance",
     ),
     "Recovery": (
         "recovery_steps", "recovery_rate", "recovery_batch", "recovery_features", "recovery_mixed",
@@ -35,9 +35,9 @@ EXPERT = frozenset(
     {
         "calibration", "channels", "mean", "std", "padding", "flip", "keep", "metric", "latency_threads",
         "generous", "choices", "space", "sampler", "trial_steps", "prune", "storage", "until", "measured",
-        "step_schedule", "mu", "growth", "multipliers", "tolerance", "recovery_rate", "recovery_batch",
-        "recovery_features", "recovery_mixed", "temperature", "smoothing", "mixed", "cut_out", "optimiser",
-        "momentum", "weight_decay", "averaging", "form", "precision", "cache",
+        "warm_up_schedule", "step_schedule", "mu", "growth", "multipliers", "tolerance", "recovery_rate",
+        "recovery_batch", "recovery_features", "recovery_mixed", "temperature", "smoothing", "mixed",
+        "cut_out", "optimiser", "momentum", "weight_decay", "averaging", "form", "precision", "cache",
     }
 )  # fmt: skip
 """Settings whose defaults serve most users."""
@@ -54,8 +54,9 @@ NEEDS: Mapping[str, Mapping[str, tuple[str, ...] | None]] = {
     **dict.fromkeys(("recovery_rate", "recovery_batch", "recovery_features", "recovery_mixed"), _RECOVERY),
     **dict.fromkeys(("rate", "schedule", "distillation", "smoothing"), _TRAINING),
     **dict.fromkeys(("mixed", "cut_out", "averaging", "optimiser"), _TRAINING),
-    **dict.fromkeys(("step_epochs", "step_rate", "step_schedule"), _STEPS),
+    **dict.fromkeys(("step_epochs", "step_schedule"), _STEPS),
     **dict.fromkeys(("mu", "growth", "multipliers", "tolerance"), _STEPS),
+    "warm_up_schedule": {"warm_up": None},
     "cycles": {"epochs": None, "schedule": _CYCLIC},
     "temperature": {"epochs": None, "distillation": None},
 }  # fmt: skip

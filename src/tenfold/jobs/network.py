@@ -250,6 +250,7 @@ def _learning(options: Options, settings: LearnSettings) -> Options:
             ),
             epochs=settings.step_epochs,
             warm_up=settings.warm_up,
+            warm_up_schedule=settings.warm_up_schedule,
             steps=settings.steps,
             mu=settings.mu,
             growth=settings.growth,

@@ -135,6 +135,7 @@ class _Learning:
         self._rates = stretch_rates(
             self.learning.training,
             warm_up=self.learning.warm_up * self._per_epoch,
+            warmed=self.learning.warm_up_schedule,
             stretch=max(round(self.learning.epochs * self._per_epoch), 1),
             stretches=self.learning.steps,
         )

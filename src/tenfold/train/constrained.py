@@ -44,9 +44,9 @@ class Stretch:
 
 
 def stretch_rates(
-    settings: Training, *, warm_up: int, stretch: int, stretches: int
+    settings: Training, *, warm_up: int, warmed: str = "one-cycle", stretch: int, stretches: int
 ) -> list[tuple[float, ...]]:
-    """The rates of a warm-up, which is one cycle, and of the stretches after it, which share a schedule.
+    """The rates of a warm-up, and of the stretches after it, which share a schedule.
 
     A cyclic schedule has a cycle in each stretch; the triangles of exp-cyclic end at half of the height they
     begin with.
@@ -54,18 +54,22 @@ def stretch_rates(
     Args:
         settings: schedule of the stretches, and highest rate of all.
         warm_up: steps before them, at least 0.
+        warmed: schedule of those, in one cycle.
         stretch: steps of each.
         stretches: their number, at least 0.
 
     Returns:
         1 + `stretches` tuples.
 
+    Raises:
+        UnknownNameError: no such schedule.
+
     Example:
         >>> made = stretch_rates(Training(schedule="constant", rate=0.1), warm_up=3, stretch=2, stretches=2)
         >>> [len(part) for part in made], made[-1]
         ([3, 2, 2], (0.1, 0.1))
     """
-    before = rates("one-cycle", peak=settings.rate, steps=warm_up)
+    before = rates(warmed, peak=settings.rate, steps=warm_up)
     cycles = max(stretches, 1)
     together = rates(
         settings.schedule, peak=settings.rate, steps=stretch * stretches, cycles=cycles, decayed=_DECAYED
