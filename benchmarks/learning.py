@@ -56,11 +56,10 @@ PARTS = {
 OTHERS = ("dense", "same chains from scratch", "dense, then method A")
 PARTS_OF = ("resnet20", "small")
 PLAIN = ("--warm-up", "0", "--steps", "0", "--rate", "0.1")
+CHAINS = ("--rate", "0.05", "--weight-decay", "1e-4", "--cycles", "1")
 # Of chains that are fits of kernels whose rate was still high, and of kernels that were trained to their end.
-CONTINUED = ("--rate", "0.05", "--weight-decay", "1e-4", "--schedule", "cosine-cyclic", "--cycles", "1")
-CONTINUED += ("--recovery-steps", "0")
-RETRAINED = ("--distillation", "0.9", "--rate", "0.05", "--weight-decay", "1e-4", "--cycles", "1")
-RETRAINED += ("--recovery-steps", "220")
+CONTINUED = (*CHAINS, "--schedule", "cosine-cyclic", "--recovery-steps", "0")
+RETRAINED = (*CHAINS, "--distillation", "0.9", "--recovery-steps", "220")
 # Networks whose warm-up keeps its rate, and how it is trained.
 HELD = ("resnet20", "resnet32")
 HOLDING = ("--rate", "0.05", "--schedule", "constant")

@@ -210,16 +210,20 @@ def test_pictures_hold_a_mark_for_every_cell_and_stand_alone(script, rows, monke
     assert len(marks) == len(shown) + 3  # and one each in the legend
 
 
-def test_what_other_ways_begin_with_outlives_the_run_directories(script, monkeypatch, tmp_path):
+@pytest.mark.parametrize(("network", "epochs"), [("vgg", 10), ("resnet20", 30)])
+def test_what_other_ways_begin_with_outlives_the_run_directories(
+    network, epochs, script, monkeypatch, tmp_path
+):
     runs, learning = script("runs"), script("learning")
     monkeypatch.setattr(runs, "RUNS", tmp_path)
-    begun = {key: row for key, row in runs.load("learning").items() if " dense, " in key or " lc, " in key}
+    monkeypatch.setenv("TENFOLD_DATA", str(tmp_path))
+    begun = {key: row for key, row in runs.load("learning").items() if " dense" in key or " lc, " in key}
     monkeypatch.setattr(runs, "load", lambda _: begun)
     monkeypatch.setattr(runs, "store", lambda *_, **__: None)
     asked = []
     monkeypatch.setattr(runs, "carried_out", lambda _, *words: asked.append(words))
     for way, option in (("same chains from scratch", "--plan"), ("tucker alone", "--weights")):
-        learning.Cell("vgg", 10, 0, []).run(way)
+        learning.Cell(network, epochs, 0, []).run(way)
         begins_with = Path(asked[-1][asked[-1].index(option) + 1])
         assert begins_with.exists()
         assert begins_with.is_relative_to(runs.RESULTS)
