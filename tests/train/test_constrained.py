@@ -103,23 +103,22 @@ def test_each_stretch_sees_other_images() -> None:
     assert [row.loss for row in later] != pytest.approx([row.loss for row in first[:2]], rel=1e-5)
 
 
+@pytest.mark.parametrize("warmed", ["one-cycle", "constant"])
 @pytest.mark.parametrize("schedule", ["exp-cyclic", "cosine-cyclic", "one-cycle", "step"])
-def test_stretches_make_one_schedule_after_the_cycle_of_the_warm_up(schedule: str) -> None:
-    made = stretch_rates(Training(rate=0.2, schedule=schedule), warm_up=20, stretch=10, stretches=3)
+def test_stretches_make_one_schedule_after_that_of_the_warm_up(schedule: str, warmed: str) -> None:
+    settings = Training(rate=0.2, schedule=schedule)
+    made = stretch_rates(settings, warm_up=20, warmed=warmed, stretch=10, stretches=3)
     assert [len(part) for part in made] == [20, 10, 10, 10]
-    assert made[0] == rates("one-cycle", peak=0.2, steps=20)
+    assert made[0] == rates(warmed, peak=0.2, steps=20)
     every = rates(schedule, peak=0.2, steps=30, cycles=3, decayed=0.5)
     assert tuple(rate for part in made[1:] for rate in part) == every
-    held = stretch_rates(
-        Training(rate=0.2, schedule=schedule), warm_up=20, warmed="constant", stretch=10, stretches=3
-    )
-    assert held == [(0.2,) * 20, *made[1:]]
 
 
-def test_without_a_warm_up_it_has_no_step() -> None:
-    made = stretch_rates(Training(rate=0.2, schedule="exp-cyclic"), warm_up=0, stretch=10, stretches=2)
-    assert [len(part) for part in made] == [0, 10, 10]
-    assert stretch_rates(Training(), warm_up=0, stretch=10, stretches=0) == [()]
+@pytest.mark.parametrize(("stretches", "lengths"), [(2, [0, 10, 10]), (0, [0])])
+def test_without_a_warm_up_it_has_no_step(stretches: int, lengths: list[int]) -> None:
+    settings = Training(rate=0.2, schedule="exp-cyclic")
+    made = stretch_rates(settings, warm_up=0, warmed="one-cycle", stretch=10, stretches=stretches)
+    assert [len(part) for part in made] == lengths
 
 
 def test_the_neutral_mu_is_that_of_the_mean_stretch() -> None:

@@ -44,7 +44,7 @@ class Stretch:
 
 
 def stretch_rates(
-    settings: Training, *, warm_up: int, warmed: str = "one-cycle", stretch: int, stretches: int
+    settings: Training, *, warm_up: int, warmed: str, stretch: int, stretches: int
 ) -> list[tuple[float, ...]]:
     """The rates of a warm-up, and of the stretches after it, which share a schedule.
 
@@ -65,7 +65,8 @@ def stretch_rates(
         UnknownNameError: no such schedule.
 
     Example:
-        >>> made = stretch_rates(Training(schedule="constant", rate=0.1), warm_up=3, stretch=2, stretches=2)
+        >>> settings = Training(schedule="constant", rate=0.1)
+        >>> made = stretch_rates(settings, warm_up=3, warmed="one-cycle", stretch=2, stretches=2)
         >>> [len(part) for part in made], made[-1]
         ([3, 2, 2], (0.1, 0.1))
     """
