@@ -10,6 +10,7 @@ mixed-integer program, solved by HiGHS through scipy.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -100,29 +101,18 @@ def _amount(value: float) -> str:
 
 
 def _by_multiplier(table: Table, name: str, left: float) -> dict[str, Candidate]:
-    """Bisect the price of one unit of cost, then spend what is left over."""
+    """From the smallest plan along the hulls, steepest first, as a falling price picks; spend the rest."""
     hulls = {layer: _hull(row, name) for layer, row in table.items()}
-
-    def at(price: float) -> dict[str, Candidate]:
-        return {
-            layer: min(hull, key=lambda c: c.rise + price * getattr(c, name)) for layer, hull in hulls.items()
-        }
-
-    def cost(picked: Mapping[str, Candidate]) -> float:
-        return float(sum(getattr(c, name) for c in picked.values()))
-
-    low, high = 1e-300, 1e300
-    picked = {layer: min(hull, key=lambda c: getattr(c, name)) for layer, hull in hulls.items()}
-    for _ in range(1100):  # halves the exponent's interval until neighbouring floats meet
-        price = float(np.sqrt(low) * np.sqrt(high))
-        if price in (low, high):
+    picked = {layer: hull[0] for layer, hull in hulls.items()}
+    left -= sum(getattr(c, name) for c in picked.values())
+    steps = [(_slope(*pair, name), layer, *pair) for layer, hull in hulls.items() for pair in pairwise(hull)]
+    for _, layer, have, candidate in sorted(steps, key=lambda step: step[0]):
+        extra = getattr(candidate, name) - getattr(have, name)
+        if extra > left:
             break
-        trial = at(price)
-        if cost(trial) <= left:
-            high, picked = price, trial
-        else:
-            low = price
-    return _spend(table, picked, name, left - cost(picked))
+        left -= extra
+        picked[layer] = candidate
+    return _spend(table, picked, name, left)
 
 
 def _hull(row: tuple[Candidate, ...], name: str) -> list[Candidate]:
