@@ -9,14 +9,14 @@ mixed-integer program, solved by HiGHS through scipy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import pairwise
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from tenfold.core.errors import BudgetError
 from tenfold.core.plan import Plan
+from tenfold.ranks.hull import lower_hull
 from tenfold.ranks.table import Candidate, Table
 
 __all__ = ["allocate", "check_feasible", "totals"]
@@ -102,12 +102,9 @@ def _amount(value: float) -> str:
 
 def _by_multiplier(table: Table, name: str, left: float) -> dict[str, Candidate]:
     """From the smallest plan along the hulls, steepest first, as a falling price picks; spend the rest."""
-    hulls = {layer: _hull(row, name) for layer, row in table.items()}
-    picked = {layer: hull[0] for layer, hull in hulls.items()}
+    picked = {layer: min(row, key=lambda c: (getattr(c, name), c.rise)) for layer, row in table.items()}
     left -= sum(getattr(c, name) for c in picked.values())
-    steps = [(_slope(*pair, name), layer, *pair) for layer, hull in hulls.items() for pair in pairwise(hull)]
-    for _, layer, have, candidate in sorted(steps, key=lambda step: step[0]):
-        extra = getattr(candidate, name) - getattr(have, name)
+    for _, layer, candidate, extra in sorted(_steps(table, name), key=lambda step: step[0]):
         if extra > left:
             break
         left -= extra
@@ -115,22 +112,13 @@ def _by_multiplier(table: Table, name: str, left: float) -> dict[str, Candidate]
     return _spend(table, picked, name, left)
 
 
-def _hull(row: tuple[Candidate, ...], name: str) -> list[Candidate]:
-    """Lower convex hull of (cost, rise): the only candidates that a price can pick."""
-    hull: list[Candidate] = []
-    for candidate in sorted(row, key=lambda c: (getattr(c, name), c.rise)):
-        if hull and candidate.rise >= hull[-1].rise:
-            continue
-        while len(hull) > 1 and _slope(hull[-2], hull[-1], name) >= _slope(hull[-2], candidate, name):
-            hull.pop()
-        hull.append(candidate)
-    return hull
-
-
-def _slope(one: Candidate, other: Candidate, name: str) -> float:
-    """Rise per unit of cost between two candidates."""
-    step = getattr(other, name) - getattr(one, name)
-    return (other.rise - one.rise) / step if step else 0.0
+def _steps(table: Table, name: str) -> Iterator[tuple[float, str, Candidate, float]]:
+    """Along the hull of each layer: rise per unit of cost, layer, candidate, what it costs more."""
+    for layer, row in table.items():
+        costs = [getattr(c, name) for c in row]
+        for have, then in lower_hull(costs, [c.rise for c in row]):
+            extra = costs[then] - costs[have]
+            yield (row[then].rise - row[have].rise) / extra, layer, row[then], extra
 
 
 def _spend(table: Table, picked: dict[str, Candidate], name: str, spare: float) -> dict[str, Candidate]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from tenfold.core.errors import PlanError
 from tenfold.core.plan import Plan
+from tenfold.ranks.hull import lower_hull
 from tenfold.ranks.table import Candidate, Table
 
 __all__ = ["Grid", "Indices"]
@@ -222,9 +222,10 @@ class Grid:
     def _made_steps(self, weights: Array) -> _Steps:
         """The steps along the hull of each layer, from the candidate that takes up least."""
         found = []
+        smallest = self._smallest()
         for layer, row in enumerate(self.rows):
             cost, rise = self._weighed(layer, weights), self._rises[layer, : len(row)]
-            for start, end in _hull(cost, rise, first=int(self._smallest()[layer])):
+            for start, end in lower_hull(cost.tolist(), rise.tolist(), first=int(smallest[layer])):
                 worth = np.log(max(rise[start] - rise[end], 1e-300) / max(cost[end] - cost[start], 1e-300))
                 found.append((layer, start, end, worth, self._costs[layer, end] - self._costs[layer, start]))
         layer_, start_, end_, worth_, costs_ = zip(*found, strict=True) if found else ((), (), (), (), ())
@@ -257,20 +258,3 @@ def _weightings(limits: int) -> list[Array]:
         if limits > 1
         else [even]
     )
-
-
-def _hull(cost: Array, rise: Array, first: int) -> list[tuple[int, int]]:
-    """Neighbours on the lower convex hull of (cost, rise) from candidate `first` on, the cheapest first."""
-    hull = [first]
-    for here in np.lexsort((rise, cost)).tolist():
-        if rise[here] >= rise[hull[-1]] or cost[here] <= cost[first]:
-            continue
-        while len(hull) > 1 and _slope(cost, rise, hull[-2], hull[-1]) >= _slope(cost, rise, hull[-2], here):
-            hull.pop()
-        hull.append(here)
-    return list(itertools.pairwise(hull))
-
-
-def _slope(cost: Array, rise: Array, one: int, other: int) -> float:
-    """Rise per unit of cost between two candidates."""
-    return float((rise[other] - rise[one]) / max(cost[other] - cost[one], 1e-300))
