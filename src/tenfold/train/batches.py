@@ -54,8 +54,10 @@ def generator(seed: int, number: int) -> torch.Generator:
 @contextmanager
 def seeded(seed: int, number: int) -> Iterator[None]:
     """Give what draws without a generator (dropout) the randomness of the `number`-th thing under `seed`."""
+    # torch.manual_seed writes the stack of calls down for accelerators that may come: milliseconds a step.
+    every = torch.manual_seed if torch.accelerator.is_available() else torch.default_generator.manual_seed
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_mixed(seed, number))
+        every(_mixed(seed, number))
         yield
 
 
