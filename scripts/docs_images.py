@@ -27,8 +27,8 @@ from torch import Tensor
 
 from tenfold.algebra.metric import plain_metric
 from tenfold.core.shapes import ConvSpec, Stage, macs, params
-from tenfold.ranks.allocate import _hull
 from tenfold.ranks.evbmf import _entry, evbmf_of, singular_values
+from tenfold.ranks.hull import lower_hull
 from tenfold.ranks.table import Candidate, Layer, build_table
 from tenfold.schemes.registry import SCHEMES as REGISTERED
 from tenfold.schemes.registry import get_scheme
@@ -265,7 +265,8 @@ def allocation(figure: Figure, kernel: Tensor) -> None:
     """The candidates of one layer, their lower convex hull, and one price."""
     layer = Layer("layer", LAYER, ((4, 4),), kernel, (plain_metric(LAYER.shape),))
     row = build_table([layer], "auto")["layer"]
-    hull = _hull(row, "params")
+    steps = lower_hull([c.params for c in row], [c.rise for c in row])
+    hull = [row[steps[0][0]], *(row[end] for _, end in steps)]
     axes = figure.subplots()
     for colour, name in zip(COLOURS, ("svd", "svd-mirrored", "btd", "tt"), strict=False):
         mine = [c for c in row if c.choice and c.choice.scheme == name]
