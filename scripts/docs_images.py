@@ -265,8 +265,7 @@ def allocation(figure: Figure, kernel: Tensor) -> None:
     """The candidates of one layer, their lower convex hull, and one price."""
     layer = Layer("layer", LAYER, ((4, 4),), kernel, (plain_metric(LAYER.shape),))
     row = build_table([layer], "auto")["layer"]
-    steps = lower_hull([c.params for c in row], [c.rise for c in row])
-    hull = [row[steps[0][0]], *(row[end] for _, end in steps)]
+    hull = [row[k] for k in lower_hull([c.params for c in row], [c.rise for c in row])]
     axes = figure.subplots()
     for colour, name in zip(COLOURS, ("svd", "svd-mirrored", "btd", "tt"), strict=False):
         mine = [c for c in row if c.choice and c.choice.scheme == name]

@@ -15,13 +15,6 @@ POINTS = st.lists(
 PRICES = st.integers(0, 16).map(lambda n: n / 4)
 
 
-def vertices(cost: list[int], rise: list[float], first: int | None = None) -> list[int]:
-    steps = lower_hull(cost, rise, first=first)
-    assert [step[1] for step in steps[:-1]] == [step[0] for step in steps[1:]]
-    cheapest = min(range(len(cost)), key=lambda k: (cost[k], rise[k])) if first is None else first
-    return [steps[0][0] if steps else cheapest, *(end for _, end in steps)]
-
-
 @LAWS
 @given(points=POINTS, price=PRICES)
 def test_what_a_price_picks_is_a_vertex_of_the_hull(points, price):
@@ -30,7 +23,7 @@ def test_what_a_price_picks_is_a_vertex_of_the_hull(points, price):
     def paid(here):
         return rise[here] + price * cost[here]
 
-    assert min(map(paid, vertices(cost, rise))) == min(map(paid, range(len(cost))))
+    assert min(map(paid, lower_hull(cost, rise))) == min(map(paid, range(len(cost))))
 
 
 @LAWS
@@ -38,7 +31,7 @@ def test_what_a_price_picks_is_a_vertex_of_the_hull(points, price):
 @example(points=[(1, 2.0), (2, 1.0), (3, 0.0)])
 def test_each_vertex_costs_more_and_loses_less_and_ever_less_for_the_price(points):
     cost, rise = map(list, zip(*points, strict=True))
-    steps = lower_hull(cost, rise)
+    steps = list(pairwise(lower_hull(cost, rise)))
     slopes = [(rise[end] - rise[start]) / (cost[end] - cost[start]) for start, end in steps]
     assert all(cost[end] > cost[start] for start, end in steps)
     assert all(slope < 0 for slope in slopes)
@@ -52,5 +45,5 @@ def test_a_hull_from_a_given_candidate_is_that_of_it_and_of_those_that_cost_more
     first = data.draw(st.integers(0, len(points) - 1))
     kept = [first, *(k for k, point in enumerate(points) if point[0] > points[first][0])]
     cost, rise = map(list, zip(*points, strict=True))
-    alone = vertices([cost[k] for k in kept], [rise[k] for k in kept])
-    assert vertices(cost, rise, first) == [kept[k] for k in alone]
+    alone = lower_hull([cost[k] for k in kept], [rise[k] for k in kept])
+    assert lower_hull(cost, rise, first=first) == [kept[k] for k in alone]

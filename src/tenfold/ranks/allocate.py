@@ -9,7 +9,8 @@ mixed-integer program, solved by HiGHS through scipy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -102,9 +103,12 @@ def _amount(value: float) -> str:
 
 def _by_multiplier(table: Table, name: str, left: float) -> dict[str, Candidate]:
     """From the smallest plan along the hulls, steepest first, as a falling price picks; spend the rest."""
-    picked = {layer: min(row, key=lambda c: (getattr(c, name), c.rise)) for layer, row in table.items()}
+    hulls = {layer: _hull(row, name) for layer, row in table.items()}
+    picked = {layer: hull[0] for layer, hull in hulls.items()}
     left -= sum(getattr(c, name) for c in picked.values())
-    for _, layer, candidate, extra in sorted(_steps(table, name), key=lambda step: step[0]):
+    steps = [(_slope(*pair, name), layer, *pair) for layer, hull in hulls.items() for pair in pairwise(hull)]
+    for _, layer, have, candidate in sorted(steps, key=lambda step: step[0]):
+        extra = getattr(candidate, name) - getattr(have, name)
         if extra > left:
             break
         left -= extra
@@ -112,13 +116,15 @@ def _by_multiplier(table: Table, name: str, left: float) -> dict[str, Candidate]
     return _spend(table, picked, name, left)
 
 
-def _steps(table: Table, name: str) -> Iterator[tuple[float, str, Candidate, float]]:
-    """Along the hull of each layer: rise per unit of cost, layer, candidate, what it costs more."""
-    for layer, row in table.items():
-        costs = [getattr(c, name) for c in row]
-        for have, then in lower_hull(costs, [c.rise for c in row]):
-            extra = costs[then] - costs[have]
-            yield (row[then].rise - row[have].rise) / extra, layer, row[then], extra
+def _hull(row: tuple[Candidate, ...], name: str) -> list[Candidate]:
+    """The candidates of a layer that a price on one cost can pick."""
+    return [row[k] for k in lower_hull([getattr(c, name) for c in row], [c.rise for c in row])]
+
+
+def _slope(one: Candidate, other: Candidate, name: str) -> float:
+    """Rise per unit of cost from one vertex of a hull to the next."""
+    step: float = getattr(other, name) - getattr(one, name)
+    return (other.rise - one.rise) / step
 
 
 def _spend(table: Table, picked: dict[str, Candidate], name: str, spare: float) -> dict[str, Candidate]:

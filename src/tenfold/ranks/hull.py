@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 __all__ = ["lower_hull"]
 
 
-def lower_hull(
-    cost: Sequence[float], rise: Sequence[float], *, first: int | None = None
-) -> list[tuple[int, int]]:
-    """Steps along the only candidates that a price can pick, those that minimise rise + price * cost.
+def lower_hull(cost: Sequence[float], rise: Sequence[float], *, first: int | None = None) -> list[int]:
+    """The only candidates that a price can pick, those that minimise rise + price * cost.
 
     Args:
         cost: of each candidate, at least one.
@@ -20,13 +17,12 @@ def lower_hull(
             of two alike the one that loses less.
 
     Returns:
-        Pairs of neighbours, as numbers of candidates, the cheapest first; each of them costs more than the
-        one before it and loses less, ever less for the price. None where no candidate loses less than the
-        first.
+        Numbers of candidates, the cheapest first; each of them costs more than the one before it and loses
+        less, ever less for the price.
 
     Example:
         >>> lower_hull([1, 2, 3, 9], [8.0, 7.5, 2.0, 1.0])
-        [(0, 2), (2, 3)]
+        [0, 2, 3]
     """
     order = sorted(range(len(cost)), key=lambda k: (cost[k], rise[k]))
     hull = [order[0] if first is None else first]
@@ -36,7 +32,7 @@ def lower_hull(
         while len(hull) > 1 and _slope(cost, rise, *hull[-2:]) >= _slope(cost, rise, hull[-2], here):
             hull.pop()
         hull.append(here)
-    return list(itertools.pairwise(hull))
+    return hull
 
 
 def _slope(cost: Sequence[float], rise: Sequence[float], one: int, other: int) -> float:

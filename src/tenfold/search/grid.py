@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -225,7 +226,7 @@ class Grid:
         smallest = self._smallest()
         for layer, row in enumerate(self.rows):
             cost, rise = self._weighed(layer, weights), self._rises[layer, : len(row)]
-            for start, end in lower_hull(cost.tolist(), rise.tolist(), first=int(smallest[layer])):
+            for start, end in pairwise(lower_hull(cost.tolist(), rise.tolist(), first=int(smallest[layer]))):
                 worth = np.log(max(rise[start] - rise[end], 1e-300) / max(cost[end] - cost[start], 1e-300))
                 found.append((layer, start, end, worth, self._costs[layer, end] - self._costs[layer, start]))
         layer_, start_, end_, worth_, costs_ = zip(*found, strict=True) if found else ((), (), (), (), ())
