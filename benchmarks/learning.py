@@ -7,12 +7,13 @@ Every way ends with at most 30 % of the parameters and 33 % of the MACs, but for
 the training images `--epochs` times in all; `--seeds 3` takes three seeds. All are stepped by one optimiser,
 `--by`, at the rates that suit it. Further options are those of `tenfold learn`, for learning-compression.
 All ways but "dense" and "same chains from scratch" share their warm-up, a dense network. That of the residual
-networks has a third of the epochs, at a constant rate, which falls with the chains. That of the others is
-trained to its end in two thirds of them; their chains begin with a recovery of 220 steps (half an epoch, not
-counted), and learn from it. Learning-compression goes on with four L steps of together a thirtieth of the
-epochs; "no L steps" gives that time to the chains; method A compresses and fine-tunes. The chains trained
-from scratch are those of the run "lc" of the same seed, started from the fit of random kernels. FOLDER holds
-cifar10.zip; Fashion-MNIST is found by its name; `small` is on digits, needs no file, and takes minutes.
+networks has a third of the epochs, at a constant rate, which falls with the chains; they learn from labels
+alone, for they will know more than it does. That of the others is trained to its end in two thirds of them;
+their chains begin with a recovery of 220 steps (half an epoch, not counted), and learn from it.
+Learning-compression goes on with four L steps of together a thirtieth of the epochs; "no L steps" gives that
+time to the chains; method A compresses and fine-tunes. The chains trained from scratch are those of the run
+"lc" of the same seed, started from the fit of random kernels. FOLDER holds cifar10.zip; Fashion-MNIST is
+found by its name; `small` is on digits, needs no file, and takes minutes.
 
 Results are kept in results/learning.json, and what other ways begin with in results/learning/; what is there
 is not run again, and what was stopped goes on.
@@ -58,7 +59,7 @@ PARTS_OF = ("resnet20", "small")
 PLAIN = ("--warm-up", "0", "--steps", "0", "--rate", "0.1")
 CHAINS = ("--rate", "0.05", "--weight-decay", "1e-4", "--cycles", "1")
 # Of chains that are fits of kernels whose rate was still high, and of kernels that were trained to their end.
-CONTINUED = (*CHAINS, "--schedule", "cosine-cyclic", "--recovery-steps", "0")
+CONTINUED = (*CHAINS, "--schedule", "cosine-cyclic", "--distillation", "0", "--recovery-steps", "0")
 RETRAINED = (*CHAINS, "--distillation", "0.9", "--recovery-steps", "220")
 # Networks whose warm-up keeps its rate, and how it is trained.
 HELD = ("resnet20", "resnet32")

@@ -227,3 +227,15 @@ def test_what_other_ways_begin_with_outlives_the_run_directories(
         begins_with = Path(asked[-1][asked[-1].index(option) + 1])
         assert begins_with.exists()
         assert begins_with.is_relative_to(runs.RESULTS)
+
+
+@pytest.mark.parametrize("way", ["lc", "dense, then method A"])
+def test_a_network_whose_rate_never_fell_is_no_teacher(way, script, monkeypatch, tmp_path):
+    learning = script("learning")
+    monkeypatch.setenv("TENFOLD_DATA", str(tmp_path))
+    monkeypatch.setattr(learning.Cell, "trained", lambda *_, **__: tmp_path)
+    asked = []
+    monkeypatch.setattr(learning.runs, "kept", lambda _, __, *words, **___: asked.extend(words))
+    learning.Cell("resnet20", 30, 0, []).run(way)
+    assert asked[asked.index("--distillation") + 1] == "0"
+    assert "--distillation" not in asked[asked.index("--distillation") + 1 :]
