@@ -8,8 +8,9 @@ the training images `--epochs` times in all; `--seeds 3` takes three seeds. All 
 `--by`, at the rates that suit it. Further options are those of `tenfold learn`, for learning-compression.
 All ways but "dense" and "same chains from scratch" share their warm-up, a dense network. That of the residual
 networks has a third of the epochs, at a constant rate, which falls with the chains; they learn from labels
-alone, for they will know more than it does. That of the others is trained to its end in two thirds of them;
-their chains begin with a recovery of 220 steps (half an epoch, not counted), and learn from it.
+alone, for they will know more than it does, and their matrices decay, as those of "dense" do. That of the
+others is trained to its end in two thirds of them; their chains begin with a recovery of 220 steps (half an
+epoch, not counted), and learn from it.
 Learning-compression goes on with four L steps of together a thirtieth of the epochs; "no L steps" gives that
 time to the chains; method A compresses and fine-tunes. The chains trained from scratch are those of the run
 "lc" of the same seed, started from the fit of random kernels. FOLDER holds cifar10.zip; Fashion-MNIST is
@@ -57,12 +58,13 @@ PARTS = {
 OTHERS = ("dense", "same chains from scratch", "dense, then method A")
 PARTS_OF = ("resnet20", "small")
 PLAIN = ("--warm-up", "0", "--steps", "0", "--rate", "0.1")
-CHAINS = ("--rate", "0.05", "--weight-decay", "1e-4", "--cycles", "1")
 # Of chains that are fits of kernels whose rate was still high, and of kernels that were trained to their end.
+CHAINS = ("--rate", "0.05", "--cycles", "1")
 CONTINUED = (*CHAINS, "--schedule", "cosine-cyclic", "--distillation", "0", "--recovery-steps", "0")
-RETRAINED = (*CHAINS, "--distillation", "0.9", "--recovery-steps", "220")
+RETRAINED = (*CHAINS, "--weight-decay", "1e-4", "--distillation", "0.9", "--recovery-steps", "220")
 # Networks whose warm-up keeps its rate, and how it is trained.
 HELD = ("resnet20", "resnet32")
+DECAYING = {"muon": ("--weight-decay", "0.1"), "sgd": ()}
 HOLDING = ("--rate", "0.05", "--schedule", "constant")
 DENSE = ("dense", "dense at a constant rate")
 TIGHTENED = ("--warm-up", "0", "--steps", "4", "--step-rate", "0.05", "--growth", "2")
@@ -112,7 +114,7 @@ class Cell:
         if way == "same chains from scratch":
             self.run("lc")
             chains = runs.part("learning", self._key("lc", self.options), "plan.json")
-            own = ("--plan", str(chains), *PLAIN, "--epochs", str(self.epochs))
+            own = ("--plan", str(chains), *self._plain(), "--epochs", str(self.epochs))
             return self._keep(way, "learn", own, self.options)
         own = (*self._begin(), *METHOD_A, "--epochs", str(self.epochs - self.warm_up))
         return self._keep(way, "compress", own)
@@ -126,7 +128,8 @@ class Cell:
         """What ways that begin with it have in common: the budget, its weights, how chains are trained."""
         held = self.network in HELD
         weights = replace(self, epochs=self.warm_up).trained(held=held)
-        return *BUDGET, "--weights", str(weights), *(CONTINUED if held else RETRAINED)
+        chains = (*CONTINUED, *DECAYING[self.by]) if held else RETRAINED
+        return *BUDGET, "--weights", str(weights), *chains
 
     def _split(self, changed: tuple[str, ...]) -> tuple[str, ...]:
         """Epochs of an L step, and of the chains."""
@@ -144,9 +147,12 @@ class Cell:
         plan = runs.RUNS / "dense.json"
         plan.parent.mkdir(exist_ok=True)
         plan.write_text("{}\n")
-        rate = HOLDING if held else ()
-        own = ("--plan", str(plan), *PLAIN, *rate, "--epochs", str(self.epochs))
-        return self._keep(DENSE[held], "learn", own)
+        trained = (*PLAIN, *HOLDING) if held else self._plain()
+        return self._keep(DENSE[held], "learn", ("--plan", str(plan), *trained, "--epochs", str(self.epochs)))
+
+    def _plain(self) -> tuple[str, ...]:
+        """How a network, or its chains, are trained from random weights to their end."""
+        return (*PLAIN, *DECAYING[self.by]) if self.network in HELD else PLAIN
 
     def _keep(self, way: str, command: str, own: tuple[str, ...], options: list[str] = ()) -> dict:
         """Run a command of tenfold, unless that was done."""

@@ -230,12 +230,27 @@ def test_what_other_ways_begin_with_outlives_the_run_directories(
         assert begins_with.is_relative_to(runs.RESULTS)
 
 
-@pytest.mark.parametrize("way", ["lc", "dense, then method A"])
-def test_a_network_whose_rate_never_fell_is_no_teacher(way, script, monkeypatch, tmp_path):
+@pytest.fixture
+def asked(script, monkeypatch, tmp_path):
+    """A network and a way -> words of the command that is run last for it, but for a warm-up."""
     learning = script("learning")
     monkeypatch.setenv("TENFOLD_DATA", str(tmp_path))
     monkeypatch.setattr(learning.Cell, "trained", lambda *_, **__: tmp_path)
-    asked = []
-    monkeypatch.setattr(learning.runs, "kept", lambda _, __, *words, **___: asked.extend(words))
-    learning.Cell("resnet20", 30, 0, []).run(way)
-    assert [value for option, value in pairwise(asked) if option == "--distillation"] == ["0"]
+    monkeypatch.setattr(learning.runs, "part", lambda *_: tmp_path)
+    monkeypatch.setattr(learning.runs, "RUNS", tmp_path)
+    monkeypatch.setattr(learning.runs, "kept", lambda _, __, *words, **___: words)
+    return lambda network, way: learning.Cell(network, 30, 0, []).run(way)
+
+
+@pytest.mark.parametrize("way", ["lc", "dense, then method A"])
+def test_a_network_whose_rate_never_fell_is_no_teacher(way, asked):
+    words = asked("resnet20", way)
+    assert [value for option, value in pairwise(words) if option == "--distillation"] == ["0"]
+
+
+@pytest.mark.parametrize(
+    "way", ["dense", "same chains from scratch", "dense, then method A", "lc", "tt alone"]
+)
+def test_the_ways_of_a_residual_network_decay_alike(way, asked):
+    words = asked("resnet32", way)
+    assert [value for option, value in pairwise(words) if option == "--weight-decay"] == ["0.1"]

@@ -79,9 +79,10 @@ def test_half_precision_is_stepped_in_float32():
     assert torch.equal(rough, exact.bfloat16())
 
 
-def test_biases_and_scales_go_by_sgd():
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_biases_and_scales_go_by_sgd_and_do_not_decay(decay):
     one, other = network(), network()
-    stepped(one, MuonAndSgd(one.parameters(), **SETTINGS))
+    stepped(one, MuonAndSgd(one.parameters(), **{**SETTINGS, "weight_decay": decay}))
     stepped(other, sgd(other.parameters(), **SETTINGS))
     for place in (0, 1, 3):
         assert torch.equal(one[place].bias, other[place].bias)

@@ -49,7 +49,10 @@ class TrainingSettings(NetworkSettings):
     )
     momentum: float = Field(0.9, ge=0, le=0.9999, description="Momentum of the fine-tuning.")
     weight_decay: float = Field(
-        5e-4, ge=0, le=1, description="Weight decay of the fine-tuning, on all parameters."
+        5e-4,
+        ge=0,
+        le=1,
+        description="Weight decay of the fine-tuning: on all parameters for SGD, on matrices alone for Muon.",
     )
     schedule: ScheduleName = Field("one-cycle", description="Learning rate of the fine-tuning, step by step.")
     cycles: int = Field(1, ge=1, description="Cycles of a cyclic schedule.")

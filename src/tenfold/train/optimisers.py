@@ -70,7 +70,9 @@ class MuonAndSgd(torch.optim.Optimizer):
     Each weight is stepped as a matrix (outputs x all else) along the orthogonal matrix nearest to its
     momentum (Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024). The factors of a
     chain are badly conditioned against each other, which that does not feel. Matrices take a tenth of the
-    rate, times the root of outputs over inputs where there are more outputs; their momentum is 0.95.
+    rate, times the root of outputs over inputs where there are more outputs; their momentum is 0.95. They
+    alone decay, by that rate and apart from their gradient: all steps are of one length, so that a matrix
+    that grows turns less with each.
 
     `torch.optim.Muon` multiplies in bfloat16, at a sixtieth of the speed of float32 where the processor has
     no instructions for it; here all is float32.
@@ -94,7 +96,7 @@ class MuonAndSgd(torch.optim.Optimizer):
             parameters: those in less than float32 have their momentum in float32, and are stepped in it.
             rate: learning rate, above 0.
             momentum: of the SGD, in [0, 1).
-            weight_decay: of both, at least 0.
+            weight_decay: of the matrices, at least 0; `torch.optim.Muon` has 0.1.
         """
         super().__init__(parameters, {"lr": rate})
         every = self.param_groups[0]["params"]
@@ -105,7 +107,7 @@ class MuonAndSgd(torch.optim.Optimizer):
         }
         self._decay = weight_decay
         others = [p for p in every if p.ndim <= 1]
-        self._sgd = sgd(others, rate=rate, momentum=momentum, weight_decay=weight_decay) if others else None
+        self._sgd = sgd(others, rate=rate, momentum=momentum, weight_decay=0.0) if others else None
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002

@@ -38,7 +38,7 @@ class Training:
         rate: highest learning rate.
         optimiser: SGD with Nesterov momentum, or `tenfold.train.optimisers.MuonAndSgd`.
         momentum: of SGD, in [0, 1).
-        weight_decay: on all parameters, at least 0.
+        weight_decay: on all parameters for SGD, on matrices alone for Muon, at least 0.
         schedule: how the rate goes; see `tenfold.train.schedules.rates`.
         cycles: cycles of a cyclic schedule, at least 1.
         smoothing: label smoothing, in [0, 1).
