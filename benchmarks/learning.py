@@ -62,7 +62,7 @@ PLAIN = ("--warm-up", "0", "--steps", "0", "--rate", "0.1")
 CHAINS = ("--rate", "0.05", "--cycles", "1")
 CONTINUED = (*CHAINS, "--schedule", "cosine-cyclic", "--distillation", "0", "--recovery-steps", "0")
 RETRAINED = (*CHAINS, "--weight-decay", "1e-4", "--distillation", "0.9", "--recovery-steps", "220")
-# Networks whose warm-up keeps its rate, and how it is trained.
+# Networks whose warm-up keeps its rate, how their matrices decay but in it, and how it is trained.
 HELD = ("resnet20", "resnet32")
 DECAYING = {"muon": ("--weight-decay", "0.1"), "sgd": ()}
 HOLDING = ("--rate", "0.05", "--schedule", "constant")
