@@ -10,11 +10,11 @@ All ways but "dense" and "same chains from scratch" share their warm-up, a dense
 networks has a third of the epochs, at a constant rate, which falls with the chains; they learn from labels
 alone, for they will know more than it does, and their matrices decay, as those of "dense" do. That of the
 others is trained to its end in two thirds of them; their chains begin with a recovery of 220 steps (half an
-epoch, not counted), and learn from it.
-Learning-compression goes on with four L steps of together a thirtieth of the epochs; "no L steps" gives that
-time to the chains; method A compresses and fine-tunes. The chains trained from scratch are those of the run
-"lc" of the same seed, started from the fit of random kernels. FOLDER holds cifar10.zip; Fashion-MNIST is
-found by its name; `small` is on digits, needs no file, and takes minutes.
+epoch, not counted), and learn from it. Learning-compression goes on with four L steps of together a thirtieth
+of the epochs; "no L steps" gives that time to the chains; method A compresses and fine-tunes. The chains
+trained from scratch are those of the run "lc" of the same seed, started from the fit of random kernels.
+FOLDER holds cifar10.zip; Fashion-MNIST is found by its name; `small` is on digits, needs no file, and takes
+minutes.
 
 Results are kept in results/learning.json, and what other ways begin with in results/learning/; what is there
 is not run again, and what was stopped goes on.
