@@ -6,13 +6,14 @@
 Every way ends with at most 30 % of the parameters and 33 % of the MACs, but for the dense network, and sees
 the training images `--epochs` times in all; `--seeds 3` takes three seeds. All are stepped by one optimiser,
 `--by`, at the rates that suit it. Further options are those of `tenfold learn`, for learning-compression.
-All ways but "dense" and "same chains from scratch" share their warm-up, a dense network. That of the residual
-networks has a third of the epochs, at a constant rate, which falls with the chains; they learn from labels
-alone, for they will know more than it does, and their matrices decay, as those of "dense" do. That of the
-others is trained to its end in two thirds of them; their chains begin with a recovery of 220 steps (half an
-epoch, not counted), and learn from it. Learning-compression goes on with four L steps of together a thirtieth
-of the epochs; "no L steps" gives that time to the chains; method A compresses and fine-tunes. The chains
-trained from scratch are those of the run "lc" of the same seed, started from the fit of random kernels.
+All ways but "dense" and "same chains from scratch" share their warm-up, a dense network. For a residual
+network and less than 60 epochs it has a third of them, at a constant rate, which falls with the chains;
+they learn from labels alone, for they will know more than it does. From 60 epochs it has half of them, is
+trained to its end, and teaches its chains. That of the others has two thirds, is trained to its end and
+teaches; their chains begin with a recovery of 220 steps (half an epoch, not counted). Learning-compression
+goes on with four L steps of together one epoch; "no L steps" gives that time to the chains; method A
+compresses and fine-tunes. The chains trained from scratch are those of the run "lc" of the same seed,
+started from the fit of random kernels.
 FOLDER holds cifar10.zip; Fashion-MNIST is found by its name; `small` is on digits, needs no file, and takes
 minutes.
 
@@ -62,9 +63,13 @@ PLAIN = ("--warm-up", "0", "--steps", "0", "--rate", "0.1")
 CHAINS = ("--rate", "0.05", "--cycles", "1")
 CONTINUED = (*CHAINS, "--schedule", "cosine-cyclic", "--distillation", "0", "--recovery-steps", "0")
 RETRAINED = (*CHAINS, "--weight-decay", "1e-4", "--distillation", "0.9", "--recovery-steps", "220")
-# Networks whose warm-up keeps its rate, how their matrices decay but in it, and how it is trained.
-HELD = ("resnet20", "resnet32")
-DECAYING = {"muon": ("--weight-decay", "0.1"), "sgd": ()}
+TAUGHT = (*CHAINS, "--distillation", "0.9", "--recovery-steps", "0")
+# Networks whose matrices decay under Muon, and the epochs from which a dense network that was trained to its
+# end is worth them; the chains that it teaches underfit, and want less decay.
+RESIDUAL = ("resnet20", "resnet32")
+LONG = 60
+DECAY = ("--weight-decay", "0.1")
+DECAY_LONG = ("--weight-decay", "0.01")
 HOLDING = ("--rate", "0.05", "--schedule", "constant")
 DENSE = ("dense", "dense at a constant rate")
 TIGHTENED = ("--warm-up", "0", "--steps", "4", "--step-rate", "0.05", "--growth", "2")
@@ -114,7 +119,7 @@ class Cell:
         if way == "same chains from scratch":
             self.run("lc")
             chains = runs.part("learning", self._key("lc", self.options), "plan.json")
-            own = ("--plan", str(chains), *self._plain(), "--epochs", str(self.epochs))
+            own = ("--plan", str(chains), *PLAIN, *self._decay(chains=True), "--epochs", str(self.epochs))
             return self._keep(way, "learn", own, self.options)
         own = (*self._begin(), *METHOD_A, "--epochs", str(self.epochs - self.warm_up))
         return self._keep(way, "compress", own)
@@ -122,20 +127,31 @@ class Cell:
     @property
     def warm_up(self) -> int:
         """Epochs of the dense network that most ways begin with."""
-        return self.epochs // 3 if self.network in HELD else 2 * self.epochs // 3
+        if self.network not in RESIDUAL:
+            return 2 * self.epochs // 3
+        return self.epochs // (3 if self._held else 2)
 
     def _begin(self) -> tuple[str, ...]:
         """What ways that begin with it have in common: the budget, its weights, how chains are trained."""
-        held = self.network in HELD
-        weights = replace(self, epochs=self.warm_up).trained(held=held)
-        chains = (*CONTINUED, *DECAYING[self.by]) if held else RETRAINED
-        return *BUDGET, "--weights", str(weights), *chains
+        weights = replace(self, epochs=self.warm_up).trained(held=self._held)
+        chains = RETRAINED if self.network not in RESIDUAL else CONTINUED if self._held else TAUGHT
+        return *BUDGET, "--weights", str(weights), *chains, *self._decay(chains=True)
+
+    @property
+    def _held(self) -> bool:
+        """Whether the warm-up keeps its rate, which falls with the chains."""
+        return self.network in RESIDUAL and self.epochs < LONG
+
+    def _decay(self, *, chains: bool) -> tuple[str, ...]:
+        """Of the matrices of chains, or of the dense network, where it is not the default."""
+        if self.network not in RESIDUAL or self.by != "muon":
+            return ()
+        return DECAY_LONG if chains and self.epochs >= LONG else DECAY
 
     def _split(self, changed: tuple[str, ...]) -> tuple[str, ...]:
         """Epochs of an L step, and of the chains."""
-        tightening = 0 if "--steps" in changed else max(self.epochs // 30, 1)
-        chains = self.epochs - self.warm_up - tightening
-        return "--step-epochs", str(max(self.epochs // 30, 1) / 4), "--epochs", str(chains)
+        tightening = 0 if "--steps" in changed else 1
+        return "--step-epochs", "0.25", "--epochs", str(self.epochs - self.warm_up - tightening)
 
     def trained(self, *, held: bool = False) -> Path:
         """Weights of the dense network, at a constant rate if `held`; it is trained if it is not yet."""
@@ -147,12 +163,9 @@ class Cell:
         plan = runs.RUNS / "dense.json"
         plan.parent.mkdir(exist_ok=True)
         plan.write_text("{}\n")
-        trained = (*PLAIN, *HOLDING) if held else self._plain()
-        return self._keep(DENSE[held], "learn", ("--plan", str(plan), *trained, "--epochs", str(self.epochs)))
-
-    def _plain(self) -> tuple[str, ...]:
-        """How a network, or its chains, are trained from random weights to their end."""
-        return (*PLAIN, *DECAYING[self.by]) if self.network in HELD else PLAIN
+        trained = HOLDING if held else self._decay(chains=False)
+        own = ("--plan", str(plan), *PLAIN, *trained, "--epochs", str(self.epochs))
+        return self._keep(DENSE[held], "learn", own)
 
     def _keep(self, way: str, command: str, own: tuple[str, ...], options: list[str] = ()) -> dict:
         """Run a command of tenfold, unless that was done."""

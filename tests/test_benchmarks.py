@@ -232,14 +232,14 @@ def test_what_other_ways_begin_with_outlives_the_run_directories(
 
 @pytest.fixture
 def asked(script, monkeypatch, tmp_path):
-    """A network and a way -> words of the command that is run last for it, but for a warm-up."""
+    """A network, a way and epochs in all -> words of the command that is run last, but for a warm-up."""
     learning = script("learning")
     monkeypatch.setenv("TENFOLD_DATA", str(tmp_path))
     monkeypatch.setattr(learning.Cell, "trained", lambda *_, **__: tmp_path)
     monkeypatch.setattr(learning.runs, "part", lambda *_: tmp_path)
     monkeypatch.setattr(learning.runs, "RUNS", tmp_path)
     monkeypatch.setattr(learning.runs, "kept", lambda _, __, *words, **___: words)
-    return lambda network, way: learning.Cell(network, 30, 0, []).run(way)
+    return lambda network, way, epochs=30: learning.Cell(network, epochs, 0, []).run(way)
 
 
 @pytest.mark.parametrize("way", ["lc", "dense, then method A"])
@@ -252,5 +252,13 @@ def test_a_network_whose_rate_never_fell_is_no_teacher(way, asked):
     "way", ["dense", "same chains from scratch", "dense, then method A", "lc", "tt alone"]
 )
 def test_the_ways_of_a_residual_network_decay_alike(way, asked):
-    words = asked("resnet32", way)
-    assert [value for option, value in pairwise(words) if option == "--weight-decay"] == ["0.1"]
+    for epochs, decay in ((30, "0.1"), (60, "0.1" if way == "dense" else "0.01")):
+        words = asked("resnet32", way, epochs)
+        assert [value for option, value in pairwise(words) if option == "--weight-decay"] == [decay]
+
+
+def test_the_epochs_of_learning_compression_are_those_of_the_dense_network(asked):
+    words = dict(pairwise(asked("resnet20", "lc", 60)))
+    constrained = int(words["--steps"]) * float(words["--step-epochs"])
+    assert 30 + constrained + int(words["--epochs"]) == 60
+    assert words["--distillation"] == "0.9"
