@@ -64,12 +64,12 @@ CHAINS = ("--rate", "0.05", "--cycles", "1")
 CONTINUED = (*CHAINS, "--schedule", "cosine-cyclic", "--distillation", "0", "--recovery-steps", "0")
 RETRAINED = (*CHAINS, "--weight-decay", "1e-4", "--distillation", "0.9", "--recovery-steps", "220")
 TAUGHT = (*CHAINS, "--distillation", "0.9", "--recovery-steps", "0")
-# Networks whose matrices decay under Muon, and the epochs from which a dense network that was trained to its
-# end is worth them; the chains that it teaches underfit, and want less decay.
+# Networks whose matrices decay under Muon, and the epochs in all from which their dense network is trained to
+# its end, and teaches; the chains that it teaches underfit, and decay less.
 RESIDUAL = ("resnet20", "resnet32")
 LONG = 60
 DECAY = ("--weight-decay", "0.1")
-DECAY_LONG = ("--weight-decay", "0.01")
+DECAY_TAUGHT = ("--weight-decay", "0.01")
 HOLDING = ("--rate", "0.05", "--schedule", "constant")
 DENSE = ("dense", "dense at a constant rate")
 TIGHTENED = ("--warm-up", "0", "--steps", "4", "--step-rate", "0.05", "--growth", "2")
@@ -146,7 +146,7 @@ class Cell:
         """Of the matrices of chains, or of the dense network, where it is not the default."""
         if self.network not in RESIDUAL or self.by != "muon":
             return ()
-        return DECAY_LONG if chains and self.epochs >= LONG else DECAY
+        return DECAY_TAUGHT if chains and not self._held else DECAY
 
     def _split(self, changed: tuple[str, ...]) -> tuple[str, ...]:
         """Epochs of an L step, and of the chains."""
