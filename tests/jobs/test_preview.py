@@ -76,6 +76,20 @@ def test_learning_is_bounded_by_its_budget(sample: dict[str, object]) -> None:
     assert found.steps == round(trained + 4 / 3 * settings.recovery_steps)
 
 
+@pytest.mark.parametrize(
+    ("changes", "share"),
+    [({}, 1.0), ({"distillation": 0.5}, 4 / 3), ({"distillation": 0.5, "mirrored": True}, 5 / 3)],
+)
+def test_a_teacher_takes_a_third_of_a_step_each_way(
+    sample: dict[str, object], changes: dict[str, object], share: float
+) -> None:
+    trained = {"recovery_steps": 0, "epochs": 10, "batch": 16, "distillation": 0.0, **changes}
+    settings = compress(sample, **trained)
+    assert preview(settings).steps == round(share * 10 * 3)
+    still = settings.with_values(flip=False)
+    assert preview(still).steps == round(min(share, 4 / 3) * 10 * 3)
+
+
 def test_impossible_budget_names_the_kept_layers(sample: dict[str, object], tmp_path: Path) -> None:
     settings = compress(
         sample, arch="job_samples:depthwise", weights=_random(tmp_path), budget={"params": 0.1}

@@ -222,6 +222,30 @@ def test_smoothing_and_distillation_are_the_formula(few):
     torch.testing.assert_close(found, 0.7 * entropy + 0.3 * 4 * divergence)
 
 
+def test_a_mirrored_teacher_answers_the_mean_of_both_ways():
+    images = torch.randn(5, 1, 1, 4, generator=torch.Generator().manual_seed(0))
+    settings = Training(distillation=1.0, temperature=2.0, mirrored=True)
+    found = supervised._loss(nn.Flatten(), nn.Flatten(), images, torch.full((5, 4), 0.25), settings)
+    logits = images.flatten(1)
+    wanted = ((logits + logits.flip(1)) / 2 / 2).softmax(1)
+    divergence = (wanted * (wanted.log() - (logits / 2).log_softmax(1))).sum(1).mean()
+    torch.testing.assert_close(found, 4 * divergence)
+
+
+@pytest.mark.usefixtures("fixed_form")
+def test_a_teacher_of_images_that_are_not_mirrored_is_not_mirrored(few):
+    def trained(*, mirrored: bool, flip: bool) -> list[Tensor]:
+        net = seeded(network)
+        settings = Training(epochs=1, batch_size=25, rate=0.05, distillation=1.0, mirrored=mirrored)
+        run(net, few, settings=settings, teacher=teacher, augmentation=Augmentation(padding=1, flip=flip))
+        return bits(net)
+
+    teacher = seeded(network)
+    run(teacher, few)
+    assert equal(trained(mirrored=True, flip=False), trained(mirrored=False, flip=False))
+    assert not equal(trained(mirrored=True, flip=True), trained(mirrored=False, flip=True))
+
+
 class _Says(nn.Module):
     """Always answers the same."""
 

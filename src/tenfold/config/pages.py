@@ -24,8 +24,8 @@ PAGES: Mapping[str, tuple[str, ...]] = {
         "recovery_steps", "recovery_rate", "recovery_batch", "recovery_features", "recovery_mixed",
     ),
     "Training": (
-        "epochs", "rate", "batch", "schedule", "cycles", "distillation", "temperature", "smoothing",
-        "mixed", "cut_out", "optimiser", "momentum", "weight_decay", "averaging",
+        "epochs", "rate", "batch", "schedule", "cycles", "distillation", "temperature", "mirrored",
+        "smoothing", "mixed", "cut_out", "optimiser", "momentum", "weight_decay", "averaging",
     ),
     "Machine": ("seed", "workers", "threads", "form", "precision", "cache"),
 }  # fmt: skip
@@ -36,8 +36,9 @@ EXPERT = frozenset(
         "calibration", "channels", "mean", "std", "padding", "flip", "keep", "metric", "latency_threads",
         "generous", "choices", "space", "sampler", "trial_steps", "prune", "storage", "until", "measured",
         "warm_up_schedule", "step_schedule", "mu", "growth", "multipliers", "tolerance", "recovery_rate",
-        "recovery_batch", "recovery_features", "recovery_mixed", "temperature", "smoothing", "mixed",
-        "cut_out", "optimiser", "momentum", "weight_decay", "averaging", "form", "precision", "cache",
+        "recovery_batch", "recovery_features", "recovery_mixed", "temperature", "mirrored", "smoothing",
+        "mixed", "cut_out", "optimiser", "momentum", "weight_decay", "averaging", "form", "precision",
+        "cache",
     }
 )  # fmt: skip
 """Settings whose defaults serve most users."""
@@ -46,6 +47,7 @@ _CYCLIC = ("cosine-cyclic", "exp-cyclic")
 _TRIALS = {"selector": ("bayes",)}
 _RECOVERY = {"recovery_steps": None}
 _TRAINING = {"epochs": None}
+_DISTILLATION = {"epochs": None, "distillation": None}
 _STEPS = {"steps": None}
 
 NEEDS: Mapping[str, Mapping[str, tuple[str, ...] | None]] = {
@@ -58,7 +60,7 @@ NEEDS: Mapping[str, Mapping[str, tuple[str, ...] | None]] = {
     **dict.fromkeys(("mu", "growth", "multipliers", "tolerance"), _STEPS),
     "warm_up_schedule": {"warm_up": None},
     "cycles": {"epochs": None, "schedule": _CYCLIC},
-    "temperature": {"epochs": None, "distillation": None},
+    **dict.fromkeys(("temperature", "mirrored"), _DISTILLATION),
 }  # fmt: skip
 """Setting -> what it needs to mean something: others, and their values; None for any but 0."""
 

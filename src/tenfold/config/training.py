@@ -63,6 +63,11 @@ class TrainingSettings(NetworkSettings):
     temperature: float = Field(
         4.0, gt=0, le=100, description="Temperature at which answers are compared in the fine-tuning."
     )
+    mirrored: bool = Field(
+        False,
+        description="Whether the fine-tuning learns the original's mean answer to an image and its mirror "
+        "image, where images are mirrored (flip); that takes the original twice the time.",
+    )
     mixed: float = Field(
         0.0,
         ge=0,

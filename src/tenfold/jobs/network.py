@@ -42,6 +42,7 @@ __all__ = [
     "counted_for",
     "dtype_of",
     "filled_in",
+    "flips",
     "images_of",
     "network_of",
     "options_of",
@@ -178,10 +179,15 @@ def filled_in(settings: _Settings, data: Splits) -> _Settings:
         mean=data.preprocessing.mean,
         std=data.preprocessing.std,
         padding=settings.padding if settings.padding is not None else _padding(data),
-        flip=settings.flip if settings.flip is not None else settings.data not in _MIRRORED,
+        flip=flips(settings),
         cache=(settings.cache or cache_directory() / "fits").absolute(),
         **_paths(settings),
     )
+
+
+def flips(settings: NetworkSettings) -> bool:
+    """Whether images are mirrored at random."""
+    return settings.flip if settings.flip is not None else settings.data not in _MIRRORED
 
 
 def _paths(settings: NetworkSettings) -> dict[str, object]:
@@ -291,6 +297,7 @@ def _training(settings: TrainingSettings) -> Training:
         smoothing=settings.smoothing,
         distillation=settings.distillation,
         temperature=settings.temperature,
+        mirrored=settings.mirrored,
         mixed=settings.mixed,
         averaging=settings.averaging,
         form=settings.form,

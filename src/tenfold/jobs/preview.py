@@ -14,7 +14,15 @@ from tenfold.core.plan import Budget, Plan
 from tenfold.core.shapes import macs, params, repeat_groups
 from tenfold.data.dataset import Splits
 from tenfold.jobs.inspect import Loaded, predict
-from tenfold.jobs.network import check_names, check_plan, counted_for, filled_in, images_of, network_of
+from tenfold.jobs.network import (
+    check_names,
+    check_plan,
+    counted_for,
+    filled_in,
+    flips,
+    images_of,
+    network_of,
+)
 from tenfold.layers.census import Census
 from tenfold.options import Progress, silent
 from tenfold.schemes.registry import get_scheme
@@ -24,7 +32,7 @@ __all__ = ["Preview", "preview"]
 
 _TIMED_IMAGES = 32  # a step costs as much for each image of a larger batch
 _TIMED_STEPS = 3
-_TEACHER = 4 / 3  # of a recovery step: the original answers too, forwards alone
+_ANSWER = 1 / 3  # of a step: forwards alone, as of the original that is learned from
 _HELD_OUT = 0.2  # largest share of the training images that is held out
 
 
@@ -121,7 +129,8 @@ def _steps(settings: CompressSettings | LearnSettings, shape: Sequence[int]) -> 
     """Steps of training, as many as would take the time of plain ones, and images in each."""
     images = shape[0] - min(settings.held_out, int(_HELD_OUT * shape[0]))
     per_epoch = max(images // settings.batch, 1)
-    training = (_TEACHER if settings.distillation else 1.0) * settings.epochs * per_epoch
+    answers = (2 if settings.mirrored and flips(settings) else 1) if settings.distillation else 0
+    training = (1 + answers * _ANSWER) * settings.epochs * per_epoch
     recovery = float(settings.recovery_steps)
     if isinstance(settings, LearnSettings):
         training += (settings.warm_up + settings.steps * settings.step_epochs) * per_epoch
@@ -130,7 +139,7 @@ def _steps(settings: CompressSettings | LearnSettings, shape: Sequence[int]) -> 
     else:
         recovery += _searching(settings)
     return [
-        (_TEACHER * recovery, Recovery(batch_size=settings.recovery_batch).together(shape)),
+        ((1 + _ANSWER) * recovery, Recovery(batch_size=settings.recovery_batch).together(shape)),
         (training, settings.batch),
     ]
 

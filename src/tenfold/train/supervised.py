@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,8 @@ class Training:
         smoothing: label smoothing, in [0, 1).
         distillation: weight of the original's answers beside the labels, in [0, 1].
         temperature: both answers are divided by it before they are compared, above 0.
+        mirrored: whether the original answers the mean logits over an image and its mirror image; no where
+            images are not mirrored at random.
         mixed: share of the images that are blended with another one, and their labels alike, in [0, 1].
         averaging: decay of a running average of the weights, which is then what is judged and shipped, in
             [0, 1); 0 for none.
@@ -62,6 +64,7 @@ class Training:
     smoothing: float = 0.0
     distillation: float = 0.0
     temperature: float = 4.0
+    mirrored: bool = False
     mixed: float = 0.0
     averaging: float = 0.0
     form: FormName = "timed"
@@ -94,7 +97,8 @@ def train_(
 
     for logits z, d = `settings.distillation`, T = `settings.temperature` (Hinton, Vinyals & Dean,
     arXiv:1503.02531). Images may be blended (`tenfold.train.batches.blended`); with d = 1 the network then
-    learns to be the original between its images too (Beyer et al., arXiv:2106.05237).
+    learns to be the original between its images too (Beyer et al., arXiv:2106.05237). z_teacher is the mean
+    over an image and its mirror image if `settings.mirrored`.
 
     Args:
         model: gives logits (n, classes). Chains in it are trained in the faster of their two exact forms.
@@ -118,6 +122,7 @@ def train_(
     steps = settings.epochs * batches.per_epoch
     if steps == 0:
         return
+    settings = replace(settings, mirrored=settings.mirrored and augmentation.flip)
     execution = choose_execution(
         model, batches.at(1)[0], form=settings.form, precision=settings.precision, cache=running.cache
     )
@@ -158,7 +163,7 @@ def _loss(
 ) -> Tensor:
     """What is minimised, in float32; `labels` (n, classes) are probabilities."""
     weight = settings.distillation if teacher is not None else 0.0
-    wanted = _wanted(teacher, batch, settings.temperature) if teacher is not None and weight else None
+    wanted = _wanted(teacher, batch, settings) if teacher is not None and weight else None
     logits = model(batch).float()
     loss = functional.cross_entropy(logits, labels, label_smoothing=settings.smoothing)
     if wanted is None:
@@ -168,7 +173,9 @@ def _loss(
     return (1 - weight) * loss + weight * settings.temperature**2 * divergence
 
 
-def _wanted(teacher: nn.Module, batch: Tensor, temperature: float) -> Tensor:
-    """The teacher's log-probabilities; it has a copy, for a forward may change its input in place."""
+def _wanted(teacher: nn.Module, batch: Tensor, settings: Training) -> Tensor:
+    """The teacher's log-probabilities; it has copies, for a forward may change its input in place."""
+    views = [batch.clone(), batch.flip(-1)] if settings.mirrored else [batch.clone()]
     with torch.no_grad():
-        return functional.log_softmax(teacher(batch.clone()).float() / temperature, 1)
+        logits = torch.stack([teacher(view).float() for view in views]).mean(0)
+        return functional.log_softmax(logits / settings.temperature, 1)
