@@ -9,11 +9,11 @@ the training images `--epochs` times in all; `--seeds 3` takes three seeds. All 
 All ways but "dense" and "same chains from scratch" share their warm-up, a dense network. For a residual
 network and less than 60 epochs it has a third of them, at a constant rate, which falls with the chains;
 they learn from labels alone, for they will know more than it does. From 60 epochs it has half of them, is
-trained to its end, and teaches its chains. That of the others has two thirds, is trained to its end and
-teaches; their chains begin with a recovery of 220 steps (half an epoch, not counted). Learning-compression
-goes on with four L steps of together one epoch; "no L steps" gives that time to the chains; method A
-compresses and fine-tunes. The chains trained from scratch are those of the run "lc" of the same seed,
-started from the fit of random kernels.
+trained to its end, and teaches its chains, by its mean answer to an image and its mirror image. That of the
+others has two thirds, is trained to its end and teaches; their chains begin with a recovery of 220 steps
+(half an epoch, not counted). Learning-compression goes on with four L steps of together one epoch; "no L
+steps" gives that time to the chains; method A compresses and fine-tunes. The chains trained from scratch are
+those of the run "lc" of the same seed, started from the fit of random kernels.
 FOLDER holds cifar10.zip; Fashion-MNIST is found by its name; `small` is on digits, needs no file, and takes
 minutes.
 
@@ -63,7 +63,7 @@ PLAIN = ("--warm-up", "0", "--steps", "0", "--rate", "0.1")
 CHAINS = ("--rate", "0.05", "--cycles", "1")
 CONTINUED = (*CHAINS, "--schedule", "cosine-cyclic", "--distillation", "0", "--recovery-steps", "0")
 RETRAINED = (*CHAINS, "--weight-decay", "1e-4", "--distillation", "0.9", "--recovery-steps", "220")
-TAUGHT = (*CHAINS, "--distillation", "0.9", "--recovery-steps", "0")
+TAUGHT = (*CHAINS, "--distillation", "0.9", "--mirrored", "--recovery-steps", "0")
 # Networks whose matrices decay under Muon, and the epochs in all from which their dense network is trained to
 # its end, and teaches; the chains that it teaches underfit, and decay less.
 RESIDUAL = ("resnet20", "resnet32")
