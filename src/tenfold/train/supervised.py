@@ -44,8 +44,8 @@ class Training:
         smoothing: label smoothing, in [0, 1).
         distillation: weight of the original's answers beside the labels, in [0, 1].
         temperature: both answers are divided by it before they are compared, above 0.
-        mirrored: whether the original answers the mean logits over an image and its mirror image; no where
-            images are not mirrored at random.
+        mirrored: whether the original answers the mean logits over an image and its mirror image; means
+            nothing where images are not mirrored at random.
         mixed: share of the images that are blended with another one, and their labels alike, in [0, 1].
         averaging: decay of a running average of the weights, which is then what is judged and shipped, in
             [0, 1); 0 for none.
