@@ -40,9 +40,7 @@ GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
     "schedule": {"one-cycle": SHORT}
     | {name: (*SHORT, "--schedule", name) for name in ("cosine-cyclic", "step", "constant")},
     "cycles": {str(n): (*SHORT, "--schedule", "cosine-cyclic", "--cycles", str(n)) for n in (1, 3)},
-    "distillation": {"0": SHORT}
-    | {w: (*SHORT, "--distillation", w) for w in ("0.9", "0.5", "1")}
-    | {"0.9, mirrored": (*SHORT, "--distillation", "0.9", "--mirrored")},
+    "distillation": {"0": SHORT} | {w: (*SHORT, "--distillation", w) for w in ("0.9", "0.5", "1")},
     "rate": {r: (*SHORT, "--distillation", "0.9", "--rate", r) for r in ("0.005", "0.02", "0.05")},
     "averaging": {"0": (*SHORT, "--distillation", "0.9")}
     | {"0.99": (*SHORT, "--distillation", "0.9", "--averaging", "0.99")},
