@@ -119,7 +119,7 @@ class Cell:
         if way == "same chains from scratch":
             self.run("lc")
             chains = runs.part("learning", self._key("lc", self.options), "plan.json")
-            own = ("--plan", str(chains), *PLAIN, *self._decay(chains=True), "--epochs", str(self.epochs))
+            own = ("--plan", str(chains), *PLAIN, *self._decay(taught=False), "--epochs", str(self.epochs))
             return self._keep(way, "learn", own, self.options)
         own = (*self._begin(), *METHOD_A, "--epochs", str(self.epochs - self.warm_up))
         return self._keep(way, "compress", own)
@@ -135,18 +135,18 @@ class Cell:
         """What ways that begin with it have in common: the budget, its weights, how chains are trained."""
         weights = replace(self, epochs=self.warm_up).trained(held=self._held)
         chains = RETRAINED if self.network not in RESIDUAL else CONTINUED if self._held else TAUGHT
-        return *BUDGET, "--weights", str(weights), *chains, *self._decay(chains=True)
+        return *BUDGET, "--weights", str(weights), *chains, *self._decay(taught=not self._held)
 
     @property
     def _held(self) -> bool:
         """Whether the warm-up keeps its rate, which falls with the chains."""
         return self.network in RESIDUAL and self.epochs < LONG
 
-    def _decay(self, *, chains: bool) -> tuple[str, ...]:
-        """Of the matrices of chains, or of the dense network, where it is not the default."""
+    def _decay(self, *, taught: bool) -> tuple[str, ...]:
+        """Of the matrices, where it is not the default; chains that are `taught` want less."""
         if self.network not in RESIDUAL or self.by != "muon":
             return ()
-        return DECAY_TAUGHT if chains and not self._held else DECAY
+        return DECAY_TAUGHT if taught else DECAY
 
     def _split(self, changed: tuple[str, ...]) -> tuple[str, ...]:
         """Epochs of an L step, and of the chains."""
@@ -163,7 +163,7 @@ class Cell:
         plan = runs.RUNS / "dense.json"
         plan.parent.mkdir(exist_ok=True)
         plan.write_text("{}\n")
-        trained = HOLDING if held else self._decay(chains=False)
+        trained = HOLDING if held else self._decay(taught=False)
         own = ("--plan", str(plan), *PLAIN, *trained, "--epochs", str(self.epochs))
         return self._keep(DENSE[held], "learn", own)
 
