@@ -42,7 +42,6 @@ __all__ = [
     "counted_for",
     "dtype_of",
     "filled_in",
-    "flips",
     "images_of",
     "network_of",
     "options_of",
@@ -179,15 +178,10 @@ def filled_in(settings: _Settings, data: Splits) -> _Settings:
         mean=data.preprocessing.mean,
         std=data.preprocessing.std,
         padding=settings.padding if settings.padding is not None else _padding(data),
-        flip=flips(settings),
+        flip=settings.flip if settings.flip is not None else settings.data not in _MIRRORED,
         cache=(settings.cache or cache_directory() / "fits").absolute(),
         **_paths(settings),
     )
-
-
-def flips(settings: NetworkSettings) -> bool:
-    """Whether images are mirrored at random."""
-    return settings.flip if settings.flip is not None else settings.data not in _MIRRORED
 
 
 def _paths(settings: NetworkSettings) -> dict[str, object]:

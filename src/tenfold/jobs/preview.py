@@ -14,15 +14,7 @@ from tenfold.core.plan import Budget, Plan
 from tenfold.core.shapes import macs, params, repeat_groups
 from tenfold.data.dataset import Splits
 from tenfold.jobs.inspect import Loaded, predict
-from tenfold.jobs.network import (
-    check_names,
-    check_plan,
-    counted_for,
-    filled_in,
-    flips,
-    images_of,
-    network_of,
-)
+from tenfold.jobs.network import check_names, check_plan, counted_for, filled_in, images_of, network_of
 from tenfold.layers.census import Census
 from tenfold.options import Progress, silent
 from tenfold.schemes.registry import get_scheme
@@ -73,7 +65,7 @@ def preview(settings: CompressSettings | LearnSettings, progress: Progress = sil
     model = network_of(settings, classes=len(data.train.classes), channels=shape)
     loaded = Loaded(model, data, counted_for(model, data, settings.keep))
     counted = loaded.counted
-    steps = _steps(settings, data.train.images.shape)
+    steps = _steps(filled_in(settings, data), data.train.images.shape)
     seconds = sum(count * _step_seconds(model, data, batch) for count, batch in steps)
     before = {"params": counted.params, "macs": sum(layer.macs for layer in counted.layers)}
     after, factorised = _after(settings, loaded, before, progress)
@@ -129,7 +121,7 @@ def _steps(settings: CompressSettings | LearnSettings, shape: Sequence[int]) -> 
     """Steps of training, as many as would take the time of plain ones, and images in each."""
     images = shape[0] - min(settings.held_out, int(_HELD_OUT * shape[0]))
     per_epoch = max(images // settings.batch, 1)
-    answers = (2 if settings.mirrored and flips(settings) else 1) if settings.distillation else 0
+    answers = (2 if settings.mirrored and settings.flip else 1) if settings.distillation else 0
     training = (1 + answers * _ANSWER) * settings.epochs * per_epoch
     recovery = float(settings.recovery_steps)
     if isinstance(settings, LearnSettings):
