@@ -8,7 +8,7 @@ from tenfold.compression.rebuilt import Rebuilt
 from tenfold.core.shapes import ConvSpec, Stage
 from tenfold.layers.chain import build_chain
 from tenfold.train import execution as under_test
-from tenfold.train.execution import Execution, choose_execution, executed
+from tenfold.train.execution import Execution, answers_in_bfloat16, choose_execution, executed
 
 BATCH = torch.ones(2, 2, 5, 5)
 
@@ -71,6 +71,32 @@ def test_the_backward_pass_counts_too_and_leaves_no_gradient(monkeypatch):
     monkeypatch.setattr(under_test, "perf_counter", lambda: now[0])
     assert not choose_execution(net, BATCH, form="chain").bfloat16
     assert all(parameter.grad is None and not parameter.requires_grad for parameter in net.parameters())
+
+
+@pytest.mark.parametrize(("quick", "slow"), [(0.7, True), (0.9, False)])
+def test_for_a_teacher_the_forward_pass_alone_counts(monkeypatch, tmp_path, quick, slow):
+    now, given, graphs = [0.0], torch.full((40, 2, 5, 5), -1.0), []
+
+    def pass_(_module: nn.Module, _given: object, output: torch.Tensor) -> None:
+        now[0] += quick if torch.is_autocast_enabled("cpu") else 1.0
+        graphs.append(output.requires_grad)
+
+    teacher = nn.Sequential(nn.ReLU(inplace=True), *network()).requires_grad_(requires_grad=True)
+    teacher.register_forward_hook(pass_)
+    monkeypatch.setattr(under_test, "perf_counter", lambda: now[0])
+    assert answers_in_bfloat16(teacher, given, cache=tmp_path) is slow
+    assert (given == -1).all()
+    passed = now[0]
+    assert answers_in_bfloat16(teacher, given, cache=tmp_path) is slow
+    assert now[0] == passed
+    assert not any(graphs)
+    choose_execution(teacher, given, form="chain", cache=tmp_path)
+    assert now[0] > passed
+
+
+@pytest.mark.parametrize(("precision", "cast"), [("float32", False), ("bfloat16", True)])
+def test_a_teacher_answers_in_the_precision_that_is_asked_for(precision, cast):
+    assert answers_in_bfloat16(network(), BATCH, precision=precision) is cast
 
 
 def test_linear_chains_stay_chains_while_the_precision_is_timed(monkeypatch):

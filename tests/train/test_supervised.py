@@ -17,6 +17,7 @@ from tenfold.data.digits import read_digits
 from tenfold.train import supervised
 from tenfold.train.batches import Augmentation
 from tenfold.train.evaluate import evaluate
+from tenfold.train.execution import Execution
 from tenfold.train.loop import Row, Step
 from tenfold.train.running import Running
 from tenfold.train.supervised import Training, train_
@@ -213,8 +214,9 @@ def test_smoothing_and_distillation_are_the_formula(few):
     logits = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
     wanted = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
     labels = torch.tensor([0, 1, 2, 3, 0])
-    settings = Training(smoothing=0.2, distillation=0.3, temperature=2.0)
-    found = supervised._loss(nn.Identity(), _Says(wanted), logits, labels, settings)
+    settings = Training(smoothing=0.2, distillation=0.3, temperature=2.0, precision="float32")
+    answers = supervised._wanted(_Says(wanted), logits, settings, None)
+    found = supervised._loss(nn.Identity(), answers, logits, labels, settings)
     log_p, p = logits.log_softmax(1), (wanted / 2).softmax(1)
     smooth = torch.nn.functional.one_hot(labels, 4) * 0.8 + 0.05
     entropy = -(smooth * log_p).sum(1).mean()
@@ -224,8 +226,9 @@ def test_smoothing_and_distillation_are_the_formula(few):
 
 def test_a_mirrored_teacher_answers_the_mean_of_both_ways():
     images = torch.randn(5, 1, 1, 4, generator=torch.Generator().manual_seed(0))
-    settings = Training(distillation=1.0, temperature=2.0, mirrored=True)
-    found = supervised._loss(nn.Flatten(), nn.Flatten(), images, torch.full((5, 4), 0.25), settings)
+    settings = Training(distillation=1.0, temperature=2.0, mirrored=True, precision="float32")
+    answers = supervised._wanted(nn.Flatten(), images, settings, None)
+    found = supervised._loss(nn.Flatten(), answers, images, torch.full((5, 4), 0.25), settings)
     logits = images.flatten(1)
     wanted = ((logits + logits.flip(1)) / 2 / 2).softmax(1)
     divergence = (wanted * (wanted.log() - (logits / 2).log_softmax(1))).sum(1).mean()
@@ -244,6 +247,24 @@ def test_a_teacher_of_images_that_are_not_mirrored_is_not_mirrored(few):
     run(teacher, few)
     assert equal(trained(mirrored=True, flip=False), trained(mirrored=False, flip=False))
     assert not equal(trained(mirrored=True, flip=True), trained(mirrored=False, flip=True))
+
+
+@pytest.mark.parametrize(("student", "teacher"), [(False, True), (True, False)])
+def test_each_network_computes_in_the_precision_chosen_for_it(monkeypatch, few, student, teacher):
+    def noting(seen: set[tuple[bool, torch.dtype]]) -> nn.Module:
+        net = seeded(network)
+        net.register_forward_hook(
+            lambda _module, _given, answer: seen.add((torch.is_autocast_enabled("cpu"), answer.dtype))
+        )
+        return net
+
+    monkeypatch.setattr(supervised, "choose_execution", lambda *_, **__: Execution(bfloat16=student))
+    monkeypatch.setattr(supervised, "answers_in_bfloat16", lambda *_, **__: teacher)
+    trained, taught = set(), set()
+    run(noting(trained), few, settings=Training(epochs=1, distillation=0.5), teacher=noting(taught))
+    kind = {False: torch.float32, True: torch.bfloat16}
+    assert trained == {(student, kind[student])}
+    assert taught == {(teacher, kind[teacher])}
 
 
 class _Says(nn.Module):

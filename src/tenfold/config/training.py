@@ -88,7 +88,9 @@ class TrainingSettings(NetworkSettings):
         description="How chains are trained: as they are, as one kernel rebuilt each step, or the faster.",
     )
     precision: PrecisionName = Field(
-        "timed", description="Precision of training passes; timed takes bfloat16 where it is clearly faster."
+        "timed",
+        description="Precision of training passes; timed takes bfloat16 where it is clearly faster, and "
+        "decides separately for the answers of an original that is distilled.",
     )
     threads: int | None = Field(None, ge=1, description="Threads of torch; else as many as it takes.")
     out: Path | None = Field(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from tenfold.core.names import FormName, OptimiserName, PrecisionName, ScheduleN
 from tenfold.data.dataset import Dataset, Preprocessing
 from tenfold.layers.mode import in_mode
 from tenfold.train.batches import BLENDS, Augmentation, Batches, blended, generator
-from tenfold.train.execution import choose_execution, executed
+from tenfold.train.execution import answers_in_bfloat16, choose_execution, executed
 from tenfold.train.loop import Descent, Loop, Loss, Row
 from tenfold.train.optimisers import optimiser
 from tenfold.train.running import Running
@@ -50,7 +51,7 @@ class Training:
         averaging: decay of a running average of the weights, which is then what is judged and shipped, in
             [0, 1); 0 for none.
         form: how chains are computed; see `tenfold.train.execution.choose_execution`.
-        precision: of the passes; likewise.
+        precision: of the passes; likewise, and that of the original is chosen on its own.
     """
 
     epochs: int = 0
@@ -123,12 +124,14 @@ def train_(
     if steps == 0:
         return
     settings = replace(settings, mirrored=settings.mirrored and augmentation.flip)
+    first, _ = batches.at(1)
     execution = choose_execution(
-        model, batches.at(1)[0], form=settings.form, precision=settings.precision, cache=running.cache
+        model, first, form=settings.form, precision=settings.precision, cache=running.cache
     )
     with ExitStack() as stack:
         if teacher is not None:
             stack.enter_context(in_mode(teacher, training=False))
+        wanted = _wanted(teacher, first, settings, running.cache)
         stack.enter_context(executed(model, execution))
         stack.enter_context(synchronised(model, running.team))
 
@@ -136,7 +139,7 @@ def train_(
             both = _labelled(batches, data, step, settings.mixed, running.seed)
             batch, labels = map(running.team.share, both)
             with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=execution.bfloat16):
-                found = _loss(model, teacher, batch, labels, settings)
+                found = _loss(model, wanted, batch, labels, settings)
             return Loss(found, found)
 
         descent = Descent(
@@ -159,23 +162,37 @@ def _labelled(batches: Batches, data: Dataset, step: int, mixed: float, seed: in
 
 
 def _loss(
-    model: nn.Module, teacher: nn.Module | None, batch: Tensor, labels: Tensor, settings: Training
+    model: nn.Module,
+    wanted: Callable[[Tensor], Tensor] | None,
+    batch: Tensor,
+    labels: Tensor,
+    settings: Training,
 ) -> Tensor:
     """What is minimised, in float32; `labels` (n, classes) are probabilities."""
-    weight = settings.distillation if teacher is not None else 0.0
-    wanted = _wanted(teacher, batch, settings) if teacher is not None and weight else None
+    target = wanted(batch) if wanted else None
     logits = model(batch).float()
     loss = functional.cross_entropy(logits, labels, label_smoothing=settings.smoothing)
-    if wanted is None:
+    if target is None:
         return loss
     answer = functional.log_softmax(logits / settings.temperature, 1)
-    divergence = functional.kl_div(answer, wanted, reduction="batchmean", log_target=True)
+    divergence = functional.kl_div(answer, target, reduction="batchmean", log_target=True)
+    weight = settings.distillation
     return (1 - weight) * loss + weight * settings.temperature**2 * divergence
 
 
-def _wanted(teacher: nn.Module, batch: Tensor, settings: Training) -> Tensor:
-    """The teacher's log-probabilities; it has copies, for a forward may change its input in place."""
-    views = [batch.clone(), batch.flip(-1)] if settings.mirrored else [batch.clone()]
-    with torch.no_grad():
-        logits = torch.stack([teacher(view).float() for view in views]).mean(0)
-        return functional.log_softmax(logits / settings.temperature, 1)
+def _wanted(
+    teacher: nn.Module | None, first: Tensor, settings: Training, cache: Path | None
+) -> Callable[[Tensor], Tensor] | None:
+    """The teacher's log-probabilities for a batch such as `first`; None where it teaches nothing."""
+    if teacher is None or not settings.distillation:
+        return None
+    cast = answers_in_bfloat16(teacher, first, precision=settings.precision, cache=cache)
+
+    def wanted(batch: Tensor) -> Tensor:
+        # copies, for a forward may change its input in place
+        views = [batch.clone(), batch.flip(-1)] if settings.mirrored else [batch.clone()]
+        with torch.no_grad(), torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=cast):
+            logits = torch.stack([teacher(view).float() for view in views]).mean(0)
+            return functional.log_softmax(logits / settings.temperature, 1)
+
+    return wanted
