@@ -215,8 +215,8 @@ def test_smoothing_and_distillation_are_the_formula(few):
     wanted = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
     labels = torch.tensor([0, 1, 2, 3, 0])
     settings = Training(smoothing=0.2, distillation=0.3, temperature=2.0, precision="float32")
-    answers = supervised._wanted(_Says(wanted), logits, settings, None)
-    found = supervised._loss(nn.Identity(), answers, logits, labels, settings)
+    target = supervised._wanted(_Says(wanted), logits, settings, None)(logits)
+    found = supervised._loss(nn.Identity(), target, logits, labels, settings)
     log_p, p = logits.log_softmax(1), (wanted / 2).softmax(1)
     smooth = torch.nn.functional.one_hot(labels, 4) * 0.8 + 0.05
     entropy = -(smooth * log_p).sum(1).mean()
@@ -227,8 +227,8 @@ def test_smoothing_and_distillation_are_the_formula(few):
 def test_a_mirrored_teacher_answers_the_mean_of_both_ways():
     images = torch.randn(5, 1, 1, 4, generator=torch.Generator().manual_seed(0))
     settings = Training(distillation=1.0, temperature=2.0, mirrored=True, precision="float32")
-    answers = supervised._wanted(nn.Flatten(), images, settings, None)
-    found = supervised._loss(nn.Flatten(), answers, images, torch.full((5, 4), 0.25), settings)
+    target = supervised._wanted(nn.Flatten(), images, settings, None)(images)
+    found = supervised._loss(nn.Flatten(), target, images, torch.full((5, 4), 0.25), settings)
     logits = images.flatten(1)
     wanted = ((logits + logits.flip(1)) / 2 / 2).softmax(1)
     divergence = (wanted * (wanted.log() - (logits / 2).log_softmax(1))).sum(1).mean()

@@ -139,7 +139,8 @@ def train_(
             both = _labelled(batches, data, step, settings.mixed, running.seed)
             batch, labels = map(running.team.share, both)
             with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=execution.bfloat16):
-                found = _loss(model, wanted, batch, labels, settings)
+                target = wanted(batch) if wanted else None
+                found = _loss(model, target, batch, labels, settings)
             return Loss(found, found)
 
         descent = Descent(
@@ -162,14 +163,9 @@ def _labelled(batches: Batches, data: Dataset, step: int, mixed: float, seed: in
 
 
 def _loss(
-    model: nn.Module,
-    wanted: Callable[[Tensor], Tensor] | None,
-    batch: Tensor,
-    labels: Tensor,
-    settings: Training,
+    model: nn.Module, target: Tensor | None, batch: Tensor, labels: Tensor, settings: Training
 ) -> Tensor:
-    """What is minimised, in float32; `labels` (n, classes) are probabilities."""
-    target = wanted(batch) if wanted else None
+    """What is minimised, in float32; `labels` (n, classes) are probabilities, `target` log-probabilities."""
     logits = model(batch).float()
     loss = functional.cross_entropy(logits, labels, label_smoothing=settings.smoothing)
     if target is None:
